@@ -1,0 +1,392 @@
+//! The databases, behind one enum and one trait of whole acts: each act is atomic, or its comment says what is left
+//! behind. A store knows rows and tables; it knows nothing of logs, playbooks or strategies. SQL text is made in
+//! `dialect`, which is pure. To add a database: one file, one variant, and the compiler lists the rest.
+
+pub mod dialect;
+pub mod error;
+pub mod permit;
+pub mod postgres;
+pub mod sqlite;
+
+use std::fmt;
+
+use tokio::sync::mpsc;
+
+use crate::projection::cell::Row;
+use crate::projection::change::{Change, Key};
+use crate::projection::mapping::Test;
+use crate::projection::types::{Column, ColumnType};
+use crate::projection::version::Version;
+
+pub use error::StoreError;
+pub use permit::WritePermit;
+
+/// A table's name, as two identifiers that are always quoted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TableName {
+    /// Schema; `None` leaves it to the connection (PostgreSQL: the search path; SQLite: `main`).
+    pub schema: Option<String>,
+    /// Table.
+    pub name: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Every session is read-only, enforced by the database.
+    Read,
+    /// Sessions may write.
+    Write,
+}
+
+/// Who the database is, for telling two of them apart and for deciding what may be compared inside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Names the database itself: system identifier and database, or the file.
+    pub database: String,
+    /// `PostgreSQL 15` or `SQLite 3`.
+    pub engine: String,
+    /// Text encoding of the database.
+    pub encoding: String,
+}
+
+/// A column as the catalog has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogColumn {
+    /// Name, type, nullability.
+    pub column: Column,
+    /// The database's own spelling of the type, for casts: `character varying(20)`.
+    pub sql_type: String,
+    /// Whether the database fills it when it is not written: a default or an identity.
+    pub has_default: bool,
+    /// Whether it is computed from other columns and must not be written.
+    pub generated: bool,
+}
+
+/// A table as the catalog has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalog {
+    /// Its full name, the schema resolved.
+    pub table: TableName,
+    /// Its identity within the database (PostgreSQL: the OID), to notice that it was replaced.
+    pub id: i64,
+    /// Its columns in order.
+    pub columns: Vec<CatalogColumn>,
+    /// The primary key's columns in key order; empty without one.
+    pub primary_key: Vec<String>,
+    /// Columns of every unique key without a predicate, the primary key included.
+    pub unique_keys: Vec<Vec<String>>,
+    /// About how many rows it has; `None` when the database does not know.
+    pub rows_estimate: Option<u64>,
+    /// Its size on disk in bytes, indexes included; 0 when unknown.
+    pub bytes: u64,
+}
+
+impl Catalog {
+    /// The column of that name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&CatalogColumn> {
+        self.columns.iter().find(|c| c.column.name == name)
+    }
+}
+
+/// One column of a [`Scan`]: read as it is, or cast by the database to another type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Column of the table.
+    pub column: Column,
+    /// Type to cast it to; `None` reads it as it is.
+    pub cast: Option<ColumnType>,
+}
+
+impl Output {
+    /// The type of the cells that come out.
+    #[must_use]
+    pub fn kind(&self) -> &ColumnType {
+        self.cast.as_ref().unwrap_or(&self.column.kind)
+    }
+}
+
+/// Which rows and columns of a table are read; the SQL twin of a copy's mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// The table.
+    pub table: TableName,
+    /// What is read, in this order.
+    pub outputs: Vec<Output>,
+    /// Which outputs are the key; rows come ordered by it.
+    pub key: Vec<usize>,
+    /// All of these hold for every row read.
+    pub filter: Vec<(Column, Test)>,
+    /// A condition in the database's own SQL, put in brackets beside the filter.
+    pub scope: Option<String>,
+    /// Half-open: from this key on; `None` is the first.
+    pub from: Option<Key<'static>>,
+    /// Half-open: up to before this key; `None` is after the last.
+    pub to: Option<Key<'static>>,
+}
+
+/// Count and mixed hash of the rows of a scan. Equal digests of two stores that may be compared
+/// ([`Acts::digest_dialect`]) mean equal rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Rows.
+    pub rows: u64,
+    /// Sum of the mixed row hashes, as text.
+    pub sum: String,
+}
+
+/// Batches of rows in key order; a closed channel is the end, an `Err` the last item.
+pub type RowStream = mpsc::Receiver<Result<Vec<Row<'static>>, StoreError>>;
+
+/// Something on a table that the swap cannot carry over in this version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What kind of thing: `trigger`, `foreign key`, `view` …
+    pub what: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.what, self.name)
+    }
+}
+
+/// A session of the database that stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Process number.
+    pub pid: i64,
+    /// Who.
+    pub user: String,
+    /// The program's own name.
+    pub application: String,
+    /// How long its transaction has been open, in seconds.
+    pub age_seconds: u64,
+    /// What it runs.
+    pub query: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "pid {} ({}, {}), {} s: {}",
+            self.pid, self.user, self.application, self.age_seconds, self.query
+        )
+    }
+}
+
+/// A table being built beside the live one.
+#[derive(Clone, Debug)]
+pub struct Shadow {
+    /// The run that builds it; part of every name that it creates.
+    pub run: String,
+    /// The live table.
+    pub live: Catalog,
+    /// The columns that are loaded, in the order of a loaded row; the others keep their default or are carried.
+    pub columns: Vec<Column>,
+    /// Which of `columns` are the key.
+    pub key: Vec<usize>,
+    /// Columns of the live table that nobody loads and that are carried over by key.
+    pub carried: Vec<String>,
+    /// Words of a rank that are stored.
+    pub rank_words: usize,
+}
+
+/// Where a loaded row comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The version of the change.
+    pub version: Version,
+    /// Its place in the order of arrival, from 0.
+    pub arrival: u64,
+}
+
+/// Next offset to read, by topic and partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextOffset {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The first offset that is not in the shadow yet.
+    pub offset: i64,
+}
+
+/// Collects the rows of one batch in the store's own bulk form, without I/O, so that it can run on the thread that
+/// reads the log. `first` is for a complete row whose key was not seen before; everything else is `again`.
+pub trait Encoder: Send {
+    /// A complete row of a key seen for the first time.
+    fn first(&mut self, row: &Row<'_>, origin: &Origin);
+    /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged`), `None` to
+    /// delete; the key is given apart, since a delete has no other cells.
+    fn again(&mut self, key: &Key<'_>, row: Option<&Row<'_>>, origin: &Origin);
+    /// Bytes collected so far.
+    fn bytes(&self) -> usize;
+    /// Takes what was collected and starts afresh.
+    fn take(&mut self) -> Batch;
+}
+
+/// Rows in a store's own bulk form.
+#[derive(Debug)]
+pub enum Batch {
+    /// COPY text of first rows and of later changes.
+    Copy {
+        /// For the shadow.
+        first: Vec<u8>,
+        /// For the table of later changes.
+        again: Vec<u8>,
+    },
+    /// Plain rows.
+    Rows {
+        /// For the shadow.
+        first: Vec<(Row<'static>, Origin)>,
+        /// For the table of later changes.
+        again: Vec<(Key<'static>, Option<Row<'static>>, Origin)>,
+    },
+}
+
+/// What a store hands over and takes back while it settles the keys that occur more than once.
+pub trait Settle {
+    /// A row of the shadow whose key has later changes: it came first.
+    ///
+    /// # Errors
+    /// Whatever stops the run; the store then changes nothing.
+    fn held(&mut self, change: Change<'static>) -> anyhow::Result<()>;
+    /// A later change, in order of arrival within its key; keys come one after the other.
+    ///
+    /// # Errors
+    /// As for `held`.
+    fn change(&mut self, change: Change<'static>) -> anyhow::Result<()>;
+    /// The final rows of all keys before the one being handed over; called now and then, and at the end with `true`.
+    ///
+    /// # Errors
+    /// As for `held`.
+    fn take(&mut self, end: bool) -> anyhow::Result<Vec<(Row<'static>, Version)>>;
+}
+
+/// How a run ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Loading.
+    Running,
+    /// The shadow took the live table's place.
+    Swapped,
+    /// The shadow was built and left beside the live table (`--no-swap`).
+    Kept,
+    /// Given up; nothing of it is left.
+    Discarded,
+}
+
+impl RunState {
+    /// Its word in the run table.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Swapped => "swapped",
+            RunState::Kept => "kept",
+            RunState::Discarded => "discarded",
+        }
+    }
+}
+
+/// What a swap did.
+#[derive(Clone, Debug)]
+pub struct Swapped {
+    /// Where the old table is kept; `None` when contents were exchanged in place.
+    pub old: Option<TableName>,
+    /// How long readers could have waited, in milliseconds.
+    pub locked_ms: u64,
+    /// Tries it took.
+    pub attempts: u32,
+}
+
+/// The acts. Those that write take a [`WritePermit`].
+#[allow(async_fn_in_trait)] // Awaited on one task only, so no bound on the futures is needed.
+pub trait Acts {
+    /// Who the database is.
+    async fn identity(&self) -> Result<Identity, StoreError>;
+    /// A table's columns and keys.
+    async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError>;
+    /// The name of the hash that [`Acts::digest`] would use for these outputs, or `None` when it cannot hash them. Digests are
+    /// comparable only when both stores give the same name.
+    async fn digest_dialect(&self, outputs: &[Output]) -> Result<Option<String>, StoreError>;
+    /// Count and mixed hash of a scan.
+    async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError>;
+    /// The rows of a scan in key order, in one short read-only transaction of its own.
+    async fn rows(&self, scan: Scan) -> Result<RowStream, StoreError>;
+    /// The rows of a scan that have one of these keys, in key order.
+    async fn lookup(
+        &self,
+        scan: &Scan,
+        keys: &[Key<'static>],
+    ) -> Result<Vec<Row<'static>>, StoreError>;
+    /// Keys that cut the scan into about `parts` equal parts, ascending; fewer when it has fewer rows.
+    async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError>;
+    /// The position in the database's own log that everything visible now lies before; `None` where it has none.
+    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError>;
+    /// The first column and row of a query of the playbook, as text rows (checkpoint queries).
+    async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError>;
+
+    /// What hangs on the table and would not survive a swap; also whether the role may swap it at all.
+    async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError>;
+    /// The bulk form of this store.
+    fn encoder(&self, shadow: &Shadow) -> Box<dyn Encoder>;
+    /// Creates trueup's own tables where they are missing, removes what dead runs on this table left behind, records
+    /// the run and creates its shadow. Fails with `Busy` when another run on the table is alive.
+    async fn begin(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
+    /// Appends a batch and its next offsets in one transaction.
+    async fn append(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        batch: Batch,
+        next: &[NextOffset],
+    ) -> Result<(), StoreError>;
+    /// Settles the keys that may occur more than once: each is handed over in order of arrival and replaced by what
+    /// comes back. Atomic: after a failure it can be run again.
+    async fn settle(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+    ) -> Result<(), StoreError>;
+    /// Writes these rows into the shadow, replacing those of the same keys; `None` removes. One transaction.
+    async fn replace(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    ) -> Result<(), StoreError>;
+    /// Builds keys, indexes and whatever else hangs on the live table, with the live table's names.
+    async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
+    /// A scan of the shadow instead of the live table.
+    fn shadow_table(&self, shadow: &Shadow) -> TableName;
+    /// Takes off everything that only the load needed, carries foreign columns over, and gathers statistics.
+    async fn seal(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
+    /// Sessions whose snapshot is older than the load: they would see an empty table after a swap.
+    async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError>;
+    /// Puts the shadow in the live table's place, in one transaction with the run's own row. Tries a ladder of lock
+    /// timeouts; `Busy` names who blocks. After an error nothing has changed, or the run's row says that it has.
+    async fn swap(&self, permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError>;
+    /// Ends the run without a swap: `Kept` leaves the sealed shadow, `Discarded` removes all of it.
+    async fn end(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        state: RunState,
+    ) -> Result<(), StoreError>;
+}
