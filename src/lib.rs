@@ -1,2 +1,3 @@
 //! trueup.
+pub mod playbook;
 pub mod projection;
