@@ -1,3 +1,4 @@
 //! trueup.
+pub mod playbook;
 pub mod projection;
 pub mod store;
