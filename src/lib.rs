@@ -1,4 +1,15 @@
-//! trueup.
+//! trueup finds, explains and repairs drift in CQRS read models.
+//!
+//! The table of contents, top-down; every arrow between these rooms goes down.
+
+pub mod cli;
 pub mod playbook;
-pub mod projection;
+pub mod strategies;
+
+pub mod report;
 pub mod store;
+pub mod stream;
+
+pub mod projection;
+
+pub mod limits;

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod cast;
 pub mod cell;
 pub mod change;
+pub mod counts;
 pub mod decode;
 pub mod diff;
 pub mod fold;

@@ -1,0 +1,6 @@
+//! What trueup says: tables, JSON and progress. Data in, text out; the command line writes it.
+
+pub mod json;
+pub mod progress;
+pub mod table;
+pub mod verdict;
