@@ -1,1 +1,5 @@
-fn main() {}
+//! The tests.
+
+mod stores {
+    pub(crate) mod sqlite;
+}
