@@ -1,1 +1,5 @@
+//! The tests.
 
+mod stores {
+    pub(crate) mod sqlite;
+}
