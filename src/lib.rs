@@ -1,15 +1,3 @@
-//! trueup finds, explains and repairs drift in CQRS read models.
-//!
-//! The table of contents, top-down; every arrow between these rooms goes down.
-
-pub mod cli;
-pub mod playbook;
-pub mod strategies;
-
-pub mod report;
-pub mod store;
-pub mod stream;
-
+//! trueup.
 pub mod projection;
-
-pub mod limits;
+pub mod stream;
