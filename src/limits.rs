@@ -34,3 +34,7 @@ pub const OLD_SNAPSHOT_WAIT: Duration = Duration::from_secs(60);
 pub const PEEK_RECORDS: usize = 20;
 /// Time between two plain progress lines.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks at a projector's checkpoint, to see whether it moves.
+pub const CHECKPOINT_LOOK: Duration = Duration::from_secs(2);
+/// Rows of the primary that a swap may drop when the playbook says nothing.
+pub const DELETES_MAX: u64 = 1_000;

@@ -2,5 +2,6 @@
 
 pub mod json;
 pub mod progress;
+pub mod replay;
 pub mod table;
 pub mod verdict;

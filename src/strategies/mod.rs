@@ -74,10 +74,20 @@ pub struct Systems {
     pub primary: Store,
     /// The read store.
     pub read_store: Store,
-    /// The log; shared with the thread that reads it.
-    pub log: Arc<Log>,
+    /// The log, shared with the thread that reads it; commands that need none do not open it.
+    pub log: Option<Arc<Log>>,
     /// How far the projector is.
     pub applied: Applied,
+}
+
+impl Systems {
+    /// The log of a command that has opened it.
+    ///
+    /// # Errors
+    /// [`Bug`] when it has not.
+    pub fn log(&self) -> Result<Arc<Log>, Bug> {
+        self.log.clone().ok_or_else(|| Bug("the log was not opened".to_owned()))
+    }
 }
 
 /// A safety check that said no.

@@ -86,6 +86,18 @@ impl Log {
         }
     }
 
+    /// For each partition the first offset whose record was written at `time_ms` (milliseconds since 1970) or later; its
+    /// end where there is none.
+    ///
+    /// # Errors
+    /// As [`Log::topic`]; for an archive also when a record has no time.
+    pub fn offsets_at(&self, topic: &str, time_ms: i64) -> Result<Vec<(i32, i64)>, StreamError> {
+        match self {
+            Log::Kafka(kafka) => kafka.offsets_at(topic, time_ms),
+            Log::Archive(archive) => archive.offsets_at(topic, time_ms),
+        }
+    }
+
     /// A consumer group seen from outside, without joining it: state, members, and the committed offsets of
     /// all partitions of `topics`.
     ///

@@ -7,6 +7,7 @@ mod file;
 mod index;
 mod line;
 mod read;
+mod times;
 #[cfg(test)]
 mod tests;
 

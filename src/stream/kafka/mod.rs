@@ -13,6 +13,7 @@ mod raw;
 mod read;
 #[cfg(test)]
 mod tests;
+mod times;
 mod trouble;
 
 use std::collections::HashMap;
