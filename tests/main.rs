@@ -1,1 +1,3 @@
-fn main() {}
+mod stores {
+    pub mod postgres;
+}

@@ -1,0 +1,170 @@
+//! The shadow becomes the live table's twin: keys, indexes, comments, grants, owner; then it is sealed.
+
+use sqlx::{Connection, PgConnection};
+
+use super::load::options;
+use super::{Postgres, Shadow, StoreError, all, execute, get, one};
+use crate::store::dialect::postgres_build::{self as building, Grant, Index};
+use crate::store::dialect::{postgres as sql, postgres_load as load};
+
+/// Memory for sorting an index, for this transaction only.
+const INDEX_MEMORY: &str = "256MB";
+
+impl Postgres {
+    /// One transaction, and the run's row remembers it: a second call does nothing.
+    pub(super) async fn build_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
+        self.still_held(shadow).await?;
+        let act = format!("building {}", load::shadow_table(shadow));
+        let fail = |e| self.fail(&act, e);
+        let mut tx = self.begin_transaction().await?;
+        execute(
+            &mut tx,
+            &format!(
+                "SET LOCAL statement_timeout = 0; SET LOCAL maintenance_work_mem = '{INDEX_MEMORY}'"
+            ),
+        )
+        .await
+        .map_err(fail)?;
+        let built = super::affected(&mut tx, &building::mark_built(&shadow.run))
+            .await
+            .map_err(fail)?;
+        if built == 0 {
+            return tx.rollback().await.map_err(fail);
+        }
+        for row in all(&mut tx, &building::indexes(shadow.live.id))
+            .await
+            .map_err(fail)?
+        {
+            let statements =
+                building::create_index(shadow, &index(&row)?).map_err(StoreError::Refused)?;
+            for statement in statements {
+                execute(&mut tx, &statement).await.map_err(fail)?;
+            }
+        }
+        self.dress(shadow, &mut tx, &act).await?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+        Ok(())
+    }
+
+    /// Comment, owner and grants.
+    async fn dress(
+        &self,
+        shadow: &Shadow,
+        tx: &mut PgConnection,
+        act: &str,
+    ) -> Result<(), StoreError> {
+        let fail = |e| self.fail(act, e);
+        let name = sql::table(&load::shadow_table(shadow));
+        let live = one(tx, &building::owner(shadow.live.id))
+            .await
+            .map_err(fail)?;
+        let (owner, comment): (String, Option<String>) = (get(&live, 0)?, get(&live, 1)?);
+        if let Some(comment) = comment {
+            let sql = format!("COMMENT ON TABLE {name} IS {}", sql::string(&comment));
+            execute(tx, &sql).await.map_err(fail)?;
+        }
+        if !get::<bool>(&live, 3)? {
+            execute(tx, &building::change_owner(shadow, &owner))
+                .await
+                .map_err(fail)?;
+        }
+        let found = format!(
+            "SELECT '{}'::regclass::oid::bigint",
+            name.replace('\'', "''")
+        );
+        let id: i64 = get(&one(tx, &found).await.map_err(fail)?, 0)?;
+        let now = one(tx, &building::owner(id)).await.map_err(fail)?;
+        if get::<bool>(&live, 2)?
+            || get::<bool>(&now, 2)?
+            || self.has_column_grants(shadow, tx, act).await?
+        {
+            let now = self.grants(id, tx, act).await?;
+            let wanted = self.grants(shadow.live.id, tx, act).await?;
+            for statement in building::replay_grants(shadow, &now, &wanted) {
+                execute(tx, &statement).await.map_err(fail)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_column_grants(
+        &self,
+        shadow: &Shadow,
+        tx: &mut PgConnection,
+        act: &str,
+    ) -> Result<bool, StoreError> {
+        let grants = self.grants(shadow.live.id, tx, act).await?;
+        Ok(grants.iter().any(|g| g.column.is_some()))
+    }
+
+    async fn grants(
+        &self,
+        oid: i64,
+        tx: &mut PgConnection,
+        act: &str,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let rows = all(tx, &building::grants(oid))
+            .await
+            .map_err(|e| self.fail(act, e))?;
+        rows.iter()
+            .map(|row| {
+                Ok(Grant {
+                    column: get(row, 0)?,
+                    grantor: get(row, 1)?,
+                    grantee: get(row, 2)?,
+                    right: get(row, 3)?,
+                    grantable: get(row, 4)?,
+                })
+            })
+            .collect()
+    }
+
+    /// What was carried and the columns taken off are one transaction; the statistics after it can be gathered again.
+    pub(super) async fn seal_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
+        self.still_held(shadow).await?;
+        let act = format!("sealing {}", load::shadow_table(shadow));
+        let fail = |e| self.fail(&act, e);
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, "SET LOCAL statement_timeout = 0")
+            .await
+            .map_err(fail)?;
+        if let Some(carry) = load::carry(shadow) {
+            execute(&mut tx, &carry).await.map_err(fail)?;
+        }
+        let options = options(&mut tx, shadow.live.id).await.map_err(fail)??;
+        execute(&mut tx, &load::seal(shadow, &options))
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        let mut session = self.dedicated().await?;
+        let vacuum = format!(
+            "VACUUM (ANALYZE) {}",
+            sql::table(&load::shadow_table(shadow))
+        );
+        execute(&mut session, "SET statement_timeout = 0")
+            .await
+            .map_err(fail)?;
+        execute(&mut session, &vacuum).await.map_err(fail)?;
+        let _ = session.close().await;
+        self.written(shadow).await;
+        Ok(())
+    }
+}
+
+fn index(row: &sqlx::postgres::PgRow) -> Result<Index, StoreError> {
+    let constraint: Option<String> = get(row, 4)?;
+    let constraint = match constraint {
+        Some(name) => Some((name, get(row, 5)?, get(row, 6)?, get(row, 7)?)),
+        None => None,
+    };
+    Ok(Index {
+        name: get(row, 0)?,
+        definition: get(row, 1)?,
+        start: get(row, 2)?,
+        comment: get(row, 3)?,
+        constraint,
+        options: get(row, 8)?,
+        deferrable: (get(row, 9)?, get(row, 10)?),
+    })
+}

@@ -1,0 +1,176 @@
+//! What the catalog says: who the database is, a table's columns and keys, what hangs on it.
+
+use super::{Catalog, Identity, Obstacle, Postgres, StoreError, TableName, all, get};
+use crate::projection::types::Column;
+use crate::store::CatalogColumn;
+use crate::store::dialect::{postgres as sql, postgres_catalog as questions};
+
+/// Names offered for a mistyped one.
+const NEAR_NAMES_MAX: usize = 3;
+
+impl Postgres {
+    pub(super) async fn read_identity(&self) -> Result<Identity, StoreError> {
+        let rows = self
+            .ask("asking who the database is", questions::IDENTITY)
+            .await?;
+        let row = rows
+            .first()
+            .ok_or_else(|| self.empty("asking who the database is"))?;
+        let (system, name): (String, String) = (get(row, 0)?, get(row, 1)?);
+        Ok(Identity {
+            database: format!("{system}/{name}"),
+            engine: format!("PostgreSQL {}", get::<i32>(row, 2)? / 10_000),
+            encoding: get(row, 3)?,
+        })
+    }
+
+    pub(super) fn empty(&self, act: &str) -> StoreError {
+        StoreError::Sql {
+            act: act.to_owned(),
+            problem: format!("{} gave no answer", self.database),
+        }
+    }
+
+    pub(super) async fn read_catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
+        let act = format!("reading the catalog of {table}");
+        let mut connection = self.acquire().await?;
+        let fail = |e| self.fail(&act, e);
+        let found = all(&mut connection, &questions::relation(table))
+            .await
+            .map_err(fail)?;
+        let Some(relation) = found.first() else {
+            let names = all(&mut connection, questions::NAMES).await.map_err(fail)?;
+            let names: Result<Vec<TableName>, StoreError> = names
+                .iter()
+                .map(|r| {
+                    Ok(TableName {
+                        schema: Some(get(r, 0)?),
+                        name: get(r, 1)?,
+                    })
+                })
+                .collect();
+            return Err(self.no_table(table, names?));
+        };
+        let kind: String = get(relation, 3)?;
+        if !matches!(kind.as_str(), "r" | "p" | "v" | "m") {
+            return Err(StoreError::Refused(format!("{table} is no table or view")));
+        }
+        let id: i64 = get(relation, 2)?;
+        let columns = all(&mut connection, &questions::columns(id))
+            .await
+            .map_err(fail)?;
+        let keys = all(&mut connection, &questions::unique_keys(id))
+            .await
+            .map_err(fail)?;
+        let mut primary_key = Vec::new();
+        let mut unique_keys = Vec::new();
+        for row in &keys {
+            let key: Vec<String> = get(row, 1)?;
+            if get::<bool>(row, 0)? {
+                primary_key.clone_from(&key);
+            }
+            unique_keys.push(key);
+        }
+        let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        Ok(Catalog {
+            table: TableName {
+                schema: Some(get(relation, 0)?),
+                name: get(relation, 1)?,
+            },
+            id,
+            columns: columns.iter().map(column).collect::<Result<_, _>>()?,
+            primary_key,
+            unique_keys,
+            rows_estimate: get::<Option<i64>>(relation, 4)?.map(unsigned),
+            bytes: unsigned(get(relation, 5)?),
+        })
+    }
+
+    fn no_table(&self, wanted: &TableName, names: Vec<TableName>) -> StoreError {
+        let mut near: Vec<(usize, String)> = names
+            .into_iter()
+            .map(|n| {
+                (
+                    distance(&n.name.to_lowercase(), &wanted.name.to_lowercase()),
+                    n.to_string(),
+                )
+            })
+            .filter(|(distance, _)| *distance <= 1 + wanted.name.chars().count() / 4)
+            .collect();
+        near.sort();
+        let near: Vec<String> = near
+            .into_iter()
+            .take(NEAR_NAMES_MAX)
+            .map(|(_, n)| n)
+            .collect();
+        StoreError::NoTable {
+            table: wanted.to_string(),
+            database: self.database.clone(),
+            hint: if near.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", near.join(" or "))
+            },
+        }
+    }
+
+    pub(super) async fn read_obstacles(
+        &self,
+        table: &Catalog,
+    ) -> Result<Vec<Obstacle>, StoreError> {
+        let act = format!("looking for what hangs on {}", table.table);
+        let rows = self
+            .ask(&act, &questions::obstacles(table.id, self.version))
+            .await?;
+        rows.iter().map(obstacle).collect()
+    }
+}
+
+pub(super) fn obstacle(row: &sqlx::postgres::PgRow) -> Result<Obstacle, StoreError> {
+    Ok(Obstacle {
+        what: get(row, 0)?,
+        name: get(row, 1)?,
+    })
+}
+
+fn column(row: &sqlx::postgres::PgRow) -> Result<CatalogColumn, StoreError> {
+    let base: String = get(row, 1)?;
+    Ok(CatalogColumn {
+        column: Column {
+            name: get(row, 0)?,
+            kind: sql::column_type(&base),
+            nullable: get(row, 3)?,
+        },
+        sql_type: get(row, 2)?,
+        has_default: get(row, 4)?,
+        generated: get(row, 5)?,
+    })
+}
+
+/// Letters to change, add or drop.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let change = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn near_names() {
+        assert_eq!(distance("acounts", "accounts"), 1);
+        assert_eq!(distance("orders", "order"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -1,0 +1,113 @@
+//! The driver's errors, sorted by what the operator has to do.
+
+use sqlx::postgres::PgDatabaseError;
+
+use crate::store::StoreError;
+
+/// `act` is what was tried, for the message.
+pub(super) fn store_error(database: &str, act: &str, error: sqlx::Error) -> StoreError {
+    let unreachable = |problem: String| StoreError::Unreachable {
+        database: database.to_owned(),
+        problem,
+    };
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default().into_owned();
+            sorted(database, act, &code, words(&*error))
+        }
+        sqlx::Error::PoolTimedOut => {
+            unreachable("no connection became free or could be made in time".to_owned())
+        }
+        error @ (sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed) => unreachable(format!("{act}: {error}")),
+        error => StoreError::Sql {
+            act: act.to_owned(),
+            problem: error.to_string(),
+        },
+    }
+}
+
+fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError {
+    let (database, act) = (database.to_owned(), act.to_owned());
+    match code {
+        "28P01" | "28000" | "3D000" => StoreError::Login { database, problem },
+        "42501" | "25006" => StoreError::Denied { act, problem },
+        "55P03" | "40P01" | "40001" | "55006" => StoreError::Busy {
+            problem: format!("{act}: {problem}"),
+        },
+        "53300" => StoreError::Unreachable { database, problem },
+        _ => match &code[..code.len().min(2)] {
+            "08" | "57" if code != "57014" => StoreError::Unreachable { database, problem },
+            "22" | "23" => StoreError::Value {
+                table: act,
+                problem,
+            },
+            _ => StoreError::Sql { act, problem },
+        },
+    }
+}
+
+/// The server's message with whatever tells the place.
+fn words(error: &dyn sqlx::error::DatabaseError) -> String {
+    let mut words = error.message().to_owned();
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        for more in [error.detail(), error.r#where(), error.hint()]
+            .into_iter()
+            .flatten()
+        {
+            words.push_str("; ");
+            words.push_str(more.lines().next().unwrap_or_default());
+        }
+    }
+    words
+}
+
+/// Whether trying again may help, and nothing of the transaction is left.
+pub(super) fn is_lock_conflict(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("55P03" | "40P01")))
+}
+
+/// Whether the connection broke, so that the fate of a COMMIT is not known.
+pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(e) => e
+            .code()
+            .is_some_and(|c| c.starts_with("08") || matches!(&*c, "57P01" | "57P02" | "57P03")),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_what_to_do() {
+        let kind = |code: &str| match sorted("db", "act", code, "words".to_owned()) {
+            StoreError::Unreachable { .. } => "unreachable",
+            StoreError::Login { .. } => "login",
+            StoreError::Denied { .. } => "denied",
+            StoreError::Busy { .. } => "busy",
+            StoreError::Value { .. } => "value",
+            _ => "sql",
+        };
+        for (code, want) in [
+            ("28P01", "login"),
+            ("42501", "denied"),
+            ("25006", "denied"),
+            ("55P03", "busy"),
+            ("22P02", "value"),
+            ("23502", "value"),
+            ("57P01", "unreachable"),
+            ("57014", "sql"),
+            ("42703", "sql"),
+            ("", "sql"),
+        ] {
+            assert_eq!(kind(code), want, "{code}");
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The load: begin, append, settle, replace.
+
+use sqlx::{Connection, PgConnection};
+
+use super::encode::CopyEncoder;
+use super::read::Reader;
+use super::{Batch, NextOffset, Postgres, Settle, Shadow, StoreError, all, execute, get, one};
+use crate::projection::cell::{Cell, Row};
+use crate::projection::change::{Change, Key, Op};
+use crate::projection::mapping::key_of;
+use crate::projection::types::Column;
+use crate::projection::version::{Rank, Version};
+use crate::store::Encoder;
+use crate::store::dialect::{postgres_build as building, postgres_load as sql};
+
+/// Bytes of one COPY message.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Later changes between two looks at what is final.
+const TAKE_CHANGES: usize = 2_000;
+/// Keys deleted by one statement.
+const DELETE_KEYS_MAX: usize = 50_000;
+
+/// No statement of a load has a time limit, and none waits for the disk: the positions are committed with the rows, so
+/// that a crash loses both.
+pub(super) const UNHURRIED: &str =
+    "SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = off";
+
+impl Postgres {
+    pub(super) async fn begin_run(&self, shadow: &Shadow) -> Result<(), StoreError> {
+        if shadow.run.is_empty() || shadow.run.len() > sql::RUN_BYTES_MAX {
+            return Err(StoreError::Refused(format!(
+                "a run's id has 1 to {} bytes, not {}",
+                sql::RUN_BYTES_MAX,
+                shadow.run.len()
+            )));
+        }
+        let lock = self.lock_table(shadow).await?;
+        self.create_shadow(shadow).await?;
+        self.held.lock().await.insert(shadow.run.clone(), lock);
+        Ok(())
+    }
+
+    /// The session whose life is the run's: while it lasts, nobody else begins a run on this table.
+    async fn lock_table(&self, shadow: &Shadow) -> Result<PgConnection, StoreError> {
+        let live = &shadow.live.table;
+        let act = format!("locking {live} for a run");
+        let mut session = self.dedicated().await?;
+        let number = sql::lock_number(live);
+        let asked = format!("SELECT pg_try_advisory_lock({number})");
+        let row = one(&mut session, &asked)
+            .await
+            .map_err(|e| self.fail(&act, e))?;
+        if get(&row, 0)? {
+            return Ok(session);
+        }
+        // Who has not begun yet, or cannot be read, has no name.
+        let runs = all(&mut session, &sql::running(live))
+            .await
+            .unwrap_or_default();
+        let names: Result<Vec<String>, StoreError> = runs.iter().map(|r| get(r, 0)).collect();
+        let names = names?.join(", ");
+        let _ = session.close().await;
+        Err(StoreError::Busy {
+            problem: format!(
+                "another run on {live} is alive: {}",
+                if names.is_empty() { "starting" } else { &names }
+            ),
+        })
+    }
+
+    async fn create_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
+        let live = &shadow.live;
+        let act = format!("beginning a run on {}", live.table);
+        let fail = |e| self.fail(&act, e);
+        let mut tx = self.begin_transaction().await?;
+        // Two first runs on two tables would both create trueup's own tables.
+        let alone = "SELECT pg_advisory_xact_lock(hashtextextended('trueup own tables', 7))";
+        all(&mut tx, alone).await.map_err(fail)?;
+        self.own_tables(&mut tx).await?;
+        let mut leftovers = String::new();
+        for row in all(&mut tx, &sql::running(&live.table))
+            .await
+            .map_err(fail)?
+        {
+            let dead: String = get(&row, 0)?;
+            tracing::info!(run = dead, table = %live.table, "removing what a dead run left behind");
+            leftovers.push_str(&sql::discard(&dead));
+            leftovers.push(';');
+        }
+        for row in all(&mut tx, &sql::emptied(&live.table))
+            .await
+            .map_err(fail)?
+        {
+            leftovers.push_str(&sql::drop_emptied(&get::<String>(&row, 0)?));
+            leftovers.push(';');
+        }
+        execute(&mut tx, &leftovers).await.map_err(fail)?;
+        let options = options(&mut tx, live.id).await.map_err(fail)??;
+        execute(&mut tx, &sql::record(shadow)).await.map_err(fail)?;
+        execute(&mut tx, &sql::create(shadow, &options, self.version))
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)
+    }
+
+    async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
+        let act = "creating trueup's own tables";
+        let fail = |e| self.fail(act, e);
+        let found =
+            "SELECT to_regnamespace('trueup') IS NOT NULL, to_regclass('trueup.meta') IS NOT NULL";
+        let row = one(tx, found).await.map_err(fail)?;
+        if !get::<bool>(&row, 0)? {
+            execute(tx, "CREATE SCHEMA trueup").await.map_err(fail)?;
+        }
+        if !get::<bool>(&row, 1)? {
+            return execute(tx, &sql::own_tables()).await.map_err(fail);
+        }
+        let row = one(tx, "SELECT max(version) FROM trueup.meta")
+            .await
+            .map_err(fail)?;
+        let version: Option<i32> = get(&row, 0)?;
+        if version == Some(sql::OWN_VERSION) {
+            return Ok(());
+        }
+        Err(StoreError::Refused(format!(
+            "{}: trueup's own tables are of version {}, this program writes version {}: use the newer trueup",
+            self.database,
+            version.unwrap_or(0),
+            sql::OWN_VERSION
+        )))
+    }
+
+    /// The lock's session must still be there, or another run may have begun.
+    pub(super) async fn still_held(&self, shadow: &Shadow) -> Result<(), StoreError> {
+        let mut held = self.held.lock().await;
+        let lost = || StoreError::Busy {
+            problem: format!(
+                "run {} no longer holds its lock on {}",
+                shadow.run, shadow.live.table
+            ),
+        };
+        let session = held.get_mut(&shadow.run).ok_or_else(lost)?;
+        one(session, "SELECT 1").await.map(drop).map_err(|_| lost())
+    }
+
+    /// What was written makes older snapshots blind to it.
+    pub(super) async fn written(&self, shadow: &Shadow) {
+        self.boundaries.lock().await.remove(&shadow.run);
+    }
+
+    pub(super) async fn append_batch(
+        &self,
+        shadow: &Shadow,
+        batch: Batch,
+        next: &[NextOffset],
+    ) -> Result<(), StoreError> {
+        let act = sql::shadow_table(shadow).to_string();
+        let fail = |e| self.fail(&act, e);
+        let (first, again) = copied(shadow, batch);
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+        copy_in(&mut tx, &sql::copy_first(shadow), &first)
+            .await
+            .map_err(fail)?;
+        copy_in(&mut tx, &sql::copy_again(shadow), &again)
+            .await
+            .map_err(fail)?;
+        execute(&mut tx, &sql::positions(&shadow.run, next))
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+        Ok(())
+    }
+
+    pub(super) async fn settle_later(
+        &self,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+    ) -> Result<(), StoreError> {
+        let act = format!("settling {}", sql::shadow_table(shadow));
+        let fail = |e| self.fail(&act, e);
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+        let row = one(&mut tx, &sql::any_later(shadow)).await.map_err(fail)?;
+        if !get::<bool>(&row, 0)? {
+            return tx.rollback().await.map_err(fail);
+        }
+        // A table just filled has no statistics, and a wrong plan here is a nested loop over the shadow.
+        execute(&mut tx, &sql::analyze_later(shadow))
+            .await
+            .map_err(fail)?;
+        execute(&mut tx, &sql::move_held(shadow))
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+        self.settle_all(shadow, by, &mut tx).await?;
+        execute(&mut tx, &sql::empty_later(shadow))
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+        Ok(())
+    }
+
+    /// Reads on another connection, since this one is writing.
+    async fn settle_all(
+        &self,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+        tx: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        let (copy, kinds) = sql::copy_later(shadow);
+        let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column {
+            name: shadow
+                .columns
+                .get(at)
+                .map_or("trueup", |c| &c.name)
+                .to_owned(),
+            kind,
+            nullable: true,
+        });
+        let table = sql::later_table(shadow).to_string();
+        let mut rows = self
+            .stream(copy, Reader::new(table, columns.collect()))
+            .await?;
+        let mut encoder = CopyEncoder::new(shadow);
+        let mut since = 0;
+        while let Some(batch) = rows.recv().await {
+            for row in batch? {
+                let (change, held) = later(shadow, row).ok_or_else(|| {
+                    StoreError::Refused("a later change that trueup did not write".to_owned())
+                })?;
+                if held {
+                    by.held(change)?;
+                } else {
+                    by.change(change)?;
+                }
+                since += 1;
+            }
+            if since >= TAKE_CHANGES {
+                since = 0;
+                self.write_settled(shadow, by.take(false)?, &mut encoder, tx)
+                    .await?;
+            }
+        }
+        self.write_settled(shadow, by.take(true)?, &mut encoder, tx)
+            .await
+    }
+
+    async fn write_settled(
+        &self,
+        shadow: &Shadow,
+        rows: Vec<(Row<'static>, Version)>,
+        encoder: &mut CopyEncoder,
+        tx: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        for (row, version) in &rows {
+            encoder.settled(row, version);
+        }
+        let act = sql::shadow_table(shadow).to_string();
+        let (first, _) = copied(shadow, encoder.take());
+        copy_in(tx, &sql::copy_first(shadow), &first)
+            .await
+            .map_err(|e| self.fail(&act, e))
+    }
+
+    pub(super) async fn replace_rows(
+        &self,
+        shadow: &Shadow,
+        rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let act = sql::shadow_table(shadow).to_string();
+        let fail = |e| self.fail(&act, e);
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+        let keys: Vec<&Key<'static>> = rows.iter().map(|(key, ..)| key).collect();
+        for chunk in keys.chunks(DELETE_KEYS_MAX) {
+            execute(&mut tx, &sql::delete_keys(shadow, chunk))
+                .await
+                .map_err(fail)?;
+        }
+        let mut encoder = CopyEncoder::new(shadow);
+        for (_, row, version) in rows {
+            if let Some(row) = row {
+                encoder.settled(row, version);
+            }
+        }
+        let (first, _) = copied(shadow, encoder.take());
+        copy_in(&mut tx, &sql::copy_first(shadow), &first)
+            .await
+            .map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+        Ok(())
+    }
+}
+
+/// Storage parameters of a table.
+pub(super) async fn options(
+    connection: &mut PgConnection,
+    oid: i64,
+) -> Result<Result<Vec<(String, String)>, StoreError>, sqlx::Error> {
+    let rows = all(connection, &building::options(oid)).await?;
+    Ok(rows.iter().map(|r| Ok((get(r, 0)?, get(r, 1)?))).collect())
+}
+
+async fn copy_in(connection: &mut PgConnection, sql: &str, text: &[u8]) -> Result<(), sqlx::Error> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut copy = connection.copy_in_raw(sql).await?;
+    for chunk in text.chunks(CHUNK_BYTES) {
+        copy.send(chunk).await?;
+    }
+    copy.finish().await.map(drop)
+}
+
+/// The COPY text of a batch; plain rows are encoded here.
+fn copied(shadow: &Shadow, batch: Batch) -> (Vec<u8>, Vec<u8>) {
+    match batch {
+        Batch::Copy { first, again } => (first, again),
+        Batch::Rows { first, again } => {
+            let mut encoder = CopyEncoder::new(shadow);
+            for (row, origin) in &first {
+                encoder.first(row, origin);
+            }
+            for (key, row, origin) in &again {
+                encoder.again(key, row.as_ref(), origin);
+            }
+            match encoder.take() {
+                Batch::Copy { first, again } => (first, again),
+                Batch::Rows { .. } => (Vec::new(), Vec::new()),
+            }
+        }
+    }
+}
+
+/// A row of the table of later changes, and whether it was the shadow's own. `None` when trueup did not write it.
+fn later(shadow: &Shadow, mut row: Row<'static>) -> Option<(Change<'static>, bool)> {
+    let trailing = row.split_off(shadow.columns.len());
+    let [partition, offset, rank, clock, arrival, gone, holes] =
+        <[Cell<'static>; 7]>::try_from(trailing).ok()?;
+    let int = |cell: &Cell<'_>| match cell {
+        Cell::Int(i) => i64::try_from(*i).ok(),
+        _ => None,
+    };
+    let Cell::Bytes(rank) = rank else { return None };
+    let version = Version {
+        rank: Rank::from_bytes(&rank)?,
+        partition: i32::try_from(int(&partition)?).ok()?,
+        offset: int(&offset)?,
+        clock: int(&clock),
+    };
+    if let Cell::Array(holes) = holes {
+        for hole in &holes {
+            *row.get_mut(usize::try_from(int(hole)?).ok()?)? = Cell::Unchanged;
+        }
+    }
+    let key = key_of(&row, &shadow.key);
+    let op = if gone == Cell::Bool(true) {
+        Op::Delete
+    } else {
+        Op::Put(row)
+    };
+    Some((Change { key, version, op }, int(&arrival)? < 0))
+}
