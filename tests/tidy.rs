@@ -7,10 +7,36 @@ use std::path::{Path, PathBuf};
 /// For each room, the rooms below it that it may import. `limits` is open to all.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["cli", "demo", "playbook", "strategies", "snapshot", "stream", "store", "report", "projection"]),
+    (
+        "cli",
+        &[
+            "cli",
+            "demo",
+            "playbook",
+            "strategies",
+            "snapshot",
+            "stream",
+            "store",
+            "report",
+            "projection",
+        ],
+    ),
     ("demo", &["demo", "cli"]),
-    ("strategies", &["strategies", "snapshot", "stream", "store", "report", "projection"]),
-    ("snapshot", &["snapshot", "stream", "store", "report", "projection"]),
+    (
+        "strategies",
+        &[
+            "strategies",
+            "snapshot",
+            "stream",
+            "store",
+            "report",
+            "projection",
+        ],
+    ),
+    (
+        "snapshot",
+        &["snapshot", "stream", "store", "report", "projection"],
+    ),
     ("playbook", &["playbook"]),
     ("stream", &["stream", "projection"]),
     ("store", &["store", "projection"]),
@@ -19,8 +45,19 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What the engine must not touch: clocks, files, threads, drivers.
-const IMPURE: &[&str] =
-    &["tokio", "sqlx", "rdkafka", "async ", "std::fs", "std::net", "std::env", "std::time", "std::thread", "std::process", "println!"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "sqlx",
+    "rdkafka",
+    "async ",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::time",
+    "std::thread",
+    "std::process",
+    "println!",
+];
 
 const LINES_MAX: usize = 500;
 
@@ -48,7 +85,12 @@ fn sources() -> Vec<(String, String, String)> {
         .into_iter()
         .map(|f| {
             let name = f.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
-            let room = name.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+            let room = name
+                .split('/')
+                .next()
+                .unwrap()
+                .trim_end_matches(".rs")
+                .to_owned();
             (name, room, fs::read_to_string(f).unwrap())
         })
         .collect()
@@ -63,21 +105,32 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 fn arrows_go_down_only() {
     let mut wrong = Vec::new();
     for (file, room, text) in sources() {
-        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else { continue };
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            continue;
+        };
         for line in code(&text) {
             for used in line.split("crate::").skip(1) {
-                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let used: String = used
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 let known = ROOMS.iter().any(|(name, _)| *name == used);
                 if known && !allowed.contains(&used.as_str()) {
                     wrong.push(format!("{file}: {line}"));
                 }
                 if used.is_empty() {
-                    wrong.push(format!("{file}: one import a line, so that this test can read them: {line}"));
+                    wrong.push(format!(
+                        "{file}: one import a line, so that this test can read them: {line}"
+                    ));
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "imports that go up or sideways:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports that go up or sideways:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -97,7 +150,10 @@ fn the_engine_is_pure() {
 fn the_playbook_is_known_to_the_wiring_alone() {
     for (file, room, text) in sources() {
         let knows = code(&text).any(|l| l.contains("crate::playbook"));
-        assert!(!knows || room == "playbook" || file.starts_with("cli/wiring/"), "{file} imports the playbook");
+        assert!(
+            !knows || room == "playbook" || file.starts_with("cli/wiring/"),
+            "{file} imports the playbook"
+        );
     }
 }
 
@@ -106,17 +162,30 @@ fn consent_alone_grants_the_right_to_write() {
     for (file, _, text) in sources() {
         let before_tests = text.split("#[cfg(test)]").next().unwrap();
         let grants = code(before_tests).any(|l| l.contains("WritePermit::grant"));
-        assert!(!grants || file == "cli/consent.rs", "{file} grants a WritePermit");
+        assert!(
+            !grants || file == "cli/consent.rs",
+            "{file} grants a WritePermit"
+        );
     }
 }
 
 #[test]
 fn files_are_short_and_finished() {
     // Spelt in two halves, so that this file passes its own test.
-    let unfinished = [concat!("to", "do!"), concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("dbg", "!"), concat!("unimpl", "emented!")];
+    let unfinished = [
+        concat!("to", "do!"),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("X", "XX"),
+        concat!("dbg", "!"),
+        concat!("unimpl", "emented!"),
+    ];
     for (file, _, text) in sources() {
         let lines = text.lines().count();
-        assert!(lines <= LINES_MAX, "{file} has {lines} lines, more than {LINES_MAX}");
+        assert!(
+            lines <= LINES_MAX,
+            "{file} has {lines} lines, more than {LINES_MAX}"
+        );
         for word in unfinished {
             assert!(!text.contains(word), "{file} has {word}");
         }
@@ -126,11 +195,25 @@ fn files_are_short_and_finished() {
 #[test]
 fn the_top_level_holds_what_the_layout_names() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "README.md", "LICENSE", ".gitignore", ".ci", "src", "playbooks", "tests", "benches",
-        "completions", "target", ".git",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+        ".ci",
+        "src",
+        "playbooks",
+        "tests",
+        "benches",
+        "completions",
+        "target",
+        ".git",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(known.contains(&name.as_str()), "{name} is not in the layout");
+        assert!(
+            known.contains(&name.as_str()),
+            "{name} is not in the layout"
+        );
     }
 }

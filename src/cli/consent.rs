@@ -32,17 +32,24 @@ impl Consent {
         let typed = match &self.confirm {
             Some(name) => name.clone(),
             None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
-                Input::new().with_prompt(format!("{act}. Type {table} to go on")).allow_empty(true).interact_text()?
+                Input::new()
+                    .with_prompt(format!("{act}. Type {table} to go on"))
+                    .allow_empty(true)
+                    .interact_text()?
             }
             None => {
-                let reason = format!("{act}: nobody can be asked here; give --yes or --confirm {table}");
+                let reason =
+                    format!("{act}: nobody can be asked here; give --yes or --confirm {table}");
                 return Err(Refused::because(reason).into());
             }
         };
         if typed.trim() == table {
             return Ok(WritePermit::grant());
         }
-        Err(Refused::because(format!("{act}: not confirmed, nothing was written; the name to type is {table}")).into())
+        Err(Refused::because(format!(
+            "{act}: not confirmed, nothing was written; the name to type is {table}"
+        ))
+        .into())
     }
 }
 
@@ -52,9 +59,20 @@ mod tests {
 
     #[test]
     fn only_the_right_name_or_yes_consents() {
-        let given = |yes, confirm: Option<&str>| Consent { yes, confirm: confirm.map(str::to_owned) };
+        let given = |yes, confirm: Option<&str>| Consent {
+            yes,
+            confirm: confirm.map(str::to_owned),
+        };
         assert!(given(true, None).to_write("read.t", "replace").is_ok());
-        assert!(given(false, Some("read.t")).to_write("read.t", "replace").is_ok());
-        assert!(given(false, Some("t")).to_write("read.t", "replace").is_err());
+        assert!(
+            given(false, Some("read.t"))
+                .to_write("read.t", "replace")
+                .is_ok()
+        );
+        assert!(
+            given(false, Some("t"))
+                .to_write("read.t", "replace")
+                .is_err()
+        );
     }
 }

@@ -56,7 +56,10 @@ impl Context {
             (false, true) => Show::Bar,
             (false, false) => Show::Lines,
         };
-        Context { show, quiet: global.quiet }
+        Context {
+            show,
+            quiet: global.quiet,
+        }
     }
 
     /// Starts showing progress.

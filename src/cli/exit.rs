@@ -79,7 +79,10 @@ impl Exit {
             Exit::Refused,
             Exit::Done,
         ];
-        ORDER.into_iter().find(|e| exits.contains(e)).unwrap_or(Exit::Done)
+        ORDER
+            .into_iter()
+            .find(|e| exits.contains(e))
+            .unwrap_or(Exit::Done)
     }
 
     /// The place of an error: the first cause in its chain that has one.
@@ -104,7 +107,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if cause.is::<Problems>() {
         Some(Exit::Usage)
-    } else if cause.is::<Refused>() || cause.is::<DecodeError>() || cause.is::<CastError>() || cause.is::<OrderError>() {
+    } else if cause.is::<Refused>()
+        || cause.is::<DecodeError>()
+        || cause.is::<CastError>()
+        || cause.is::<OrderError>()
+    {
         Some(Exit::Refused)
     } else if cause.is::<Interrupted>() {
         Some(Exit::Interrupted)
@@ -118,7 +125,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 fn of_store(error: &StoreError) -> Option<Exit> {
     Some(match error {
         StoreError::Unreachable { .. } | StoreError::Login { .. } => Exit::Unreachable,
-        StoreError::Denied { .. } | StoreError::Refused(_) | StoreError::Value { .. } => Exit::Refused,
+        StoreError::Denied { .. } | StoreError::Refused(_) | StoreError::Value { .. } => {
+            Exit::Refused
+        }
         StoreError::NoTable { .. } => Exit::Usage,
         StoreError::Busy { .. } => Exit::Busy,
         StoreError::Sql { .. } => Exit::Incomplete,
@@ -143,8 +152,23 @@ mod tests {
     #[test]
     fn the_table_names_every_code() {
         use Exit::{Bug, Busy, Done, Drift, Incomplete, Interrupted, Refused, Unreachable, Usage};
-        for exit in [Done, Drift, Usage, Refused, Unreachable, Incomplete, Busy, Bug, Interrupted] {
-            assert!(TABLE.lines().any(|l| l.trim_start().starts_with(&format!("{} ", exit.code()))), "{exit:?}");
+        for exit in [
+            Done,
+            Drift,
+            Usage,
+            Refused,
+            Unreachable,
+            Incomplete,
+            Busy,
+            Bug,
+            Interrupted,
+        ] {
+            assert!(
+                TABLE
+                    .lines()
+                    .any(|l| l.trim_start().starts_with(&format!("{} ", exit.code()))),
+                "{exit:?}"
+            );
         }
         assert_eq!(Exit::of_all(&[Done, Refused, Drift, Incomplete]), Drift);
         assert_eq!(Exit::of(&anyhow::anyhow!("who knows")), Bug);
@@ -152,7 +176,8 @@ mod tests {
 
     #[test]
     fn an_error_under_context_keeps_its_place() {
-        let refused = anyhow::Error::new(crate::strategies::Refused::because("no")).context("view v");
+        let refused =
+            anyhow::Error::new(crate::strategies::Refused::because("no")).context("view v");
         assert_eq!(Exit::of(&refused), Exit::Refused);
     }
 }

@@ -46,7 +46,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(e) => {
             // Help and version are no errors; there is nowhere to say that stdout is closed.
             let _ = e.print();
-            return if e.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if e.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
         }
     };
     let context = Context::new(&cli.global);
@@ -63,7 +67,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn on_runtime(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(command);
     // A blocking call into the log's client must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));

@@ -8,9 +8,9 @@ use super::consent::Consent;
 use super::context::Format;
 use super::{Context, Exit, wiring};
 use crate::limits;
+use crate::strategies::Refused;
 use crate::strategies::big_bang::{self, Done};
 use crate::strategies::plan::{self, Options, Plan};
-use crate::strategies::Refused;
 
 /// Rebuild a view from the log
 #[derive(clap::Subcommand, Debug)]
@@ -54,7 +54,11 @@ pub(super) async fn run(replay: Replay, context: &Context) -> Result<Exit> {
 
 async fn big_bang(args: Args, context: &Context) -> Result<Exit> {
     let stop = context.stop_flag()?;
-    let access = if args.dry_run { wiring::Use::Plan } else { wiring::Use::Replay };
+    let access = if args.dry_run {
+        wiring::Use::Plan
+    } else {
+        wiring::Use::Replay
+    };
     let wired = wiring::open(&args.playbook, &args.view, access).await?;
     let mut plans = Vec::new();
     for view in &wired.views {
@@ -83,11 +87,22 @@ async fn big_bang(args: Args, context: &Context) -> Result<Exit> {
         let table = plan.view.table.table.to_string();
         let permit = args.consent.to_write(&table, &plan.report().act())?;
         let progress = context.progress();
-        let done = big_bang::execute(&wired.systems, plan, &permit, &progress, std::sync::Arc::clone(&stop)).await;
+        let done = big_bang::execute(
+            &wired.systems,
+            plan,
+            &permit,
+            &progress,
+            std::sync::Arc::clone(&stop),
+        )
+        .await;
         progress.finish();
         let done = done.map_err(|e| e.context(format!("view {}", plan.view.name)))?;
         print_done(plan, &done, &args, context)?;
-        exits.push(if done.differing > 0 { Exit::Drift } else { Exit::Done });
+        exits.push(if done.differing > 0 {
+            Exit::Drift
+        } else {
+            Exit::Done
+        });
     }
     Ok(Exit::of_all(&exits))
 }
@@ -120,13 +135,22 @@ async fn offsets(
     if let Some(time) = crate::projection::calendar::read_timestamp_tz(until) {
         let (log, topic) = (wired.systems.log()?, view.source.topic.clone());
         let found = plan::blocking(move || log.offsets_at(&topic, time / 1_000)).await?;
-        return Ok(found.into_iter().map(|(p, o)| (view.source.topic.clone(), p, o)).collect());
+        return Ok(found
+            .into_iter()
+            .map(|(p, o)| (view.source.topic.clone(), p, o))
+            .collect());
     }
     let mut list = Vec::new();
     for part in until.split(',') {
         let mut fields = part.rsplitn(3, ':');
         let (offset, partition, topic) = (fields.next(), fields.next(), fields.next());
-        let parsed = || Some((topic?.to_owned(), partition?.parse().ok()?, offset?.parse().ok()?));
+        let parsed = || {
+            Some((
+                topic?.to_owned(),
+                partition?.parse().ok()?,
+                offset?.parse().ok()?,
+            ))
+        };
         match parsed() {
             Some(one) => list.push(one),
             None => bail!(Refused::because(format!(
@@ -134,5 +158,9 @@ async fn offsets(
             ))),
         }
     }
-    if list.is_empty() { Err(anyhow!("--until is empty")) } else { Ok(list) }
+    if list.is_empty() {
+        Err(anyhow!("--until is empty"))
+    } else {
+        Ok(list)
+    }
 }

@@ -77,7 +77,10 @@ async fn all(args: &Args, context: &Context) -> Result<Exit> {
 
 async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<Exit> {
     let wired = wiring::open(path, &args.view, wiring::Use::Verify).await?;
-    let options = Options { lag_wait: args.lag_wait.0, hash: !args.no_hash };
+    let options = Options {
+        lag_wait: args.lag_wait.0,
+        hash: !args.no_hash,
+    };
     let progress = context.progress();
     let mut views = Vec::new();
     for view in &wired.views {
@@ -85,9 +88,14 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<E
         views.push(verdict.map_err(|e| e.context(format!("view {}", view.name)))?);
     }
     progress.finish();
-    let verdict = PlaybookVerdict { playbook: wired.name, views };
+    let verdict = PlaybookVerdict {
+        playbook: wired.name,
+        views,
+    };
     match args.format {
-        Format::Json => context.print(&format!("{}\n", json::verify(&verdict, args.show_values)))?,
+        Format::Json => {
+            context.print(&format!("{}\n", json::verify(&verdict, args.show_values)))?
+        }
         Format::Table => {
             use std::io::IsTerminal;
             let show = args.show_values || std::io::stdout().is_terminal();
@@ -104,7 +112,9 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<E
 impl std::str::FromStr for Wait {
     type Err = anyhow::Error;
     fn from_str(text: &str) -> Result<Wait> {
-        let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(|| anyhow!("give a unit: 500ms, 90s, 2m or 1h"))?;
+        let at = text
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(|| anyhow!("give a unit: 500ms, 90s, 2m or 1h"))?;
         let number: u64 = text[..at].parse()?;
         let unit = match &text[at..] {
             "ms" => 1,

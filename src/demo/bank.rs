@@ -29,7 +29,10 @@ const ACCOUNTS: u32 = 40;
 
 /// Opens accounts, moves money, freezes one and closes two; returns the changes in order.
 pub(super) async fn live_through_a_week(primary: &mut SqliteConnection) -> Result<Vec<Change>> {
-    let mut bank = Bank { accounts: Vec::new(), changes: Vec::new() };
+    let mut bank = Bank {
+        accounts: Vec::new(),
+        changes: Vec::new(),
+    };
     for id in 1..=ACCOUNTS {
         bank.open(id);
     }
@@ -53,7 +56,12 @@ struct Bank {
 impl Bank {
     fn open(&mut self, id: u32) {
         let owner = format!("{} {id}", OWNERS[id as usize % OWNERS.len()]);
-        self.accounts.push(Account { id, owner, balance: 10_000, status: "open" });
+        self.accounts.push(Account {
+            id,
+            owner,
+            balance: 10_000,
+            status: "open",
+        });
         self.changed(id, 'c');
     }
 
@@ -71,20 +79,31 @@ impl Bank {
     }
 
     fn with(&mut self, id: u32, change: impl Fn(&mut Account)) {
-        self.accounts.iter_mut().filter(|a| a.id == id).for_each(change);
+        self.accounts
+            .iter_mut()
+            .filter(|a| a.id == id)
+            .for_each(change);
         self.changed(id, 'u');
     }
 
     fn changed(&mut self, id: u32, op: char) {
         let position = 1_000 + 8 * self.changes.len() as u64;
         let after = self.accounts.iter().find(|a| a.id == id).cloned();
-        self.changes.push(Change { id, op, after, position });
+        self.changes.push(Change {
+            id,
+            op,
+            after,
+            position,
+        });
     }
 
     async fn save(&self, primary: &mut SqliteConnection) -> Result<()> {
         let mut sql = "CREATE TABLE accounts (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, balance BIGINT NOT NULL, status TEXT NOT NULL);\n".to_owned();
         for a in &self.accounts {
-            sql.push_str(&format!("INSERT INTO accounts VALUES ({}, '{}', {}, '{}');\n", a.id, a.owner, a.balance, a.status));
+            sql.push_str(&format!(
+                "INSERT INTO accounts VALUES ({}, '{}', {}, '{}');\n",
+                a.id, a.owner, a.balance, a.status
+            ));
         }
         execute(primary, sql).await
     }

@@ -38,7 +38,11 @@ const STEPS: &[Step] = &[
         arguments: &["replay", "big-bang", "{}", "--yes", "--quiet"],
         exit: Exit::Done,
     },
-    Step { why: "And again:", arguments: &["verify", "{}"], exit: Exit::Done },
+    Step {
+        why: "And again:",
+        arguments: &["verify", "{}"],
+        exit: Exit::Done,
+    },
 ];
 
 /// Builds the system in `folder` and walks through it, saying what it does through `say`.
@@ -47,10 +51,17 @@ const STEPS: &[Step] = &[
 /// When the folder exists, or cannot be written.
 pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
     if folder.exists() {
-        bail!("{} exists already; name another folder, or remove it", folder.display());
+        bail!(
+            "{} exists already; name another folder, or remove it",
+            folder.display()
+        );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(build(folder)).with_context(|| format!("building {}", folder.display()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime
+        .block_on(build(folder))
+        .with_context(|| format!("building {}", folder.display()))?;
     say(&format!(
         "A bank in {}: accounts in primary.db, every change of them as a Debezium record in log.jsonl, and a copy in read.db,\n\
          kept by a projector that skipped three events and, when the topic got a third partition, let an older event\n\
@@ -59,15 +70,29 @@ pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
     ))?;
     let playbook = folder.join("playbook.yaml").to_string_lossy().into_owned();
     for step in STEPS {
-        let arguments: Vec<&str> = step.arguments.iter().map(|a| if *a == "{}" { playbook.as_str() } else { a }).collect();
-        say(&format!("\n{}\n\n$ trueup {}\n", step.why, arguments.join(" ")))?;
+        let arguments: Vec<&str> = step
+            .arguments
+            .iter()
+            .map(|a| if *a == "{}" { playbook.as_str() } else { a })
+            .collect();
+        say(&format!(
+            "\n{}\n\n$ trueup {}\n",
+            step.why,
+            arguments.join(" ")
+        ))?;
         let line = std::iter::once("trueup").chain(arguments).map(Into::into);
         let exit = run(line);
         if exit != step.exit {
-            bail!("that ended with {}, not with {}", exit.code(), step.exit.code());
+            bail!(
+                "that ended with {}, not with {}",
+                exit.code(),
+                step.exit.code()
+            );
         }
     }
-    say(&format!("\nThe folder is yours: change a row of read.db, and verify {playbook} again.\n"))?;
+    say(&format!(
+        "\nThe folder is yours: change a row of read.db, and verify {playbook} again.\n"
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -86,13 +111,17 @@ async fn build(folder: &Path) -> Result<()> {
 }
 
 async fn open(path: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
     Ok(SqliteConnection::connect_with(&options).await?)
 }
 
 /// Runs statements that this folder wrote itself.
 async fn execute(connection: &mut SqliteConnection, sql: String) -> Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -16,7 +16,10 @@ const EDITED: u32 = 28;
 /// Projects the log into the read store.
 pub(super) async fn project(read_store: &mut SqliteConnection, log: &[Record]) -> Result<()> {
     let mut rows: BTreeMap<u32, Account> = BTreeMap::new();
-    for record in delivered(log).into_iter().filter(|r| !r.tombstone && !fails_on(r)) {
+    for record in delivered(log)
+        .into_iter()
+        .filter(|r| !r.tombstone && !fails_on(r))
+    {
         apply(&mut rows, record);
     }
     if let Some(row) = rows.get_mut(&EDITED) {
@@ -30,11 +33,17 @@ pub(super) async fn project(read_store: &mut SqliteConnection, log: &[Record]) -
 fn delivered(log: &[Record]) -> Vec<&Record> {
     let overtaken = |at: usize| {
         let r = &log[at];
-        let newer = log[at + 1..].iter().any(|n| n.change.id == r.change.id && n.partition != r.partition);
+        let newer = log[at + 1..]
+            .iter()
+            .any(|n| n.change.id == r.change.id && n.partition != r.partition);
         newer && r.change.op == 'u' && r.change.id != EDITED
     };
     let late = (0..log.len()).rev().find(|at| overtaken(*at));
-    let others = log.iter().enumerate().filter(|(at, _)| Some(*at) != late).map(|(_, r)| r);
+    let others = log
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| Some(*at) != late)
+        .map(|(_, r)| r);
     others.chain(late.map(|at| &log[at])).collect()
 }
 
@@ -43,7 +52,11 @@ fn fails_on(r: &Record) -> bool {
     match r.change.op {
         'c' => r.change.id == 7,
         'd' => r.change.id == 21,
-        _ => r.change.after.as_ref().is_some_and(|a| a.status == "frozen"),
+        _ => r
+            .change
+            .after
+            .as_ref()
+            .is_some_and(|a| a.status == "frozen"),
     }
 }
 
@@ -66,7 +79,10 @@ fn apply(rows: &mut BTreeMap<u32, Account>, record: &Record) {
 async fn save(read_store: &mut SqliteConnection, rows: &BTreeMap<u32, Account>) -> Result<()> {
     let mut sql = "CREATE TABLE account_list (account INTEGER PRIMARY KEY, holder TEXT NOT NULL, cents BIGINT NOT NULL, state TEXT NOT NULL);\n".to_owned();
     for a in rows.values() {
-        sql.push_str(&format!("INSERT INTO account_list VALUES ({}, '{}', {}, '{}');\n", a.id, a.owner, a.balance, a.status));
+        sql.push_str(&format!(
+            "INSERT INTO account_list VALUES ({}, '{}', {}, '{}');\n",
+            a.id, a.owner, a.balance, a.status
+        ));
     }
     execute(read_store, sql).await
 }

@@ -25,11 +25,20 @@ pub(super) fn log(changes: &[Change]) -> Vec<Record> {
     for (i, change) in changes.iter().enumerate() {
         let partitions = if i < changes.len() / 2 { 2 } else { 3 };
         let partition = change.id % partitions;
-        let tombstones = if change.op == 'd' { &[false, true][..] } else { &[false] };
+        let tombstones = if change.op == 'd' {
+            &[false, true][..]
+        } else {
+            &[false]
+        };
         for tombstone in tombstones {
             let offset = next[partition as usize];
             next[partition as usize] += 1;
-            records.push(Record { partition, offset, change: change.clone(), tombstone: *tombstone });
+            records.push(Record {
+                partition,
+                offset,
+                change: change.clone(),
+                tombstone: *tombstone,
+            });
         }
     }
     records

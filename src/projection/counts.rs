@@ -60,8 +60,21 @@ impl Counts {
     /// When not.
     pub fn check(&self) -> Result<(), CountError> {
         let ignored: u64 = self.ignored.values().sum();
-        let accounted =
-            self.put + self.deleted + self.truncated + self.stale + self.duplicate + ignored + self.quarantined + self.blocked;
-        if accounted == self.read { Ok(()) } else { Err(CountError { read: self.read, accounted }) }
+        let accounted = self.put
+            + self.deleted
+            + self.truncated
+            + self.stale
+            + self.duplicate
+            + ignored
+            + self.quarantined
+            + self.blocked;
+        if accounted == self.read {
+            Ok(())
+        } else {
+            Err(CountError {
+                read: self.read,
+                accounted,
+            })
+        }
     }
 }

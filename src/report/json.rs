@@ -41,7 +41,11 @@ fn view(v: &ViewVerdict, show_values: bool) -> Value {
 }
 
 fn sample(s: &Sample, show_values: bool) -> Value {
-    let key: Map<String, Value> = s.key.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let key: Map<String, Value> = s
+        .key
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     let columns: Vec<Value> = s
         .columns
         .iter()
@@ -68,10 +72,22 @@ mod tests {
             key: vec![("id".to_owned(), Some("7".to_owned()))],
             columns: vec![("note".to_owned(), Some("secret".to_owned()), None)],
         };
-        let view = ViewVerdict { view: "v".to_owned(), changed: 1, samples: vec![sample], ..ViewVerdict::default() };
-        let verdict = PlaybookVerdict { playbook: "p".to_owned(), views: vec![view] };
+        let view = ViewVerdict {
+            view: "v".to_owned(),
+            changed: 1,
+            samples: vec![sample],
+            ..ViewVerdict::default()
+        };
+        let verdict = PlaybookVerdict {
+            playbook: "p".to_owned(),
+            views: vec![view],
+        };
         let hidden = verify(&verdict, false);
-        assert!(hidden.contains(r#""verdict":"drift""#) && hidden.contains(r#""id":"7""#) && !hidden.contains("secret"));
+        assert!(
+            hidden.contains(r#""verdict":"drift""#)
+                && hidden.contains(r#""id":"7""#)
+                && !hidden.contains("secret")
+        );
         assert!(verify(&verdict, true).contains(r#""expected":"secret""#));
     }
 }

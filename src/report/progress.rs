@@ -61,7 +61,11 @@ impl Progress {
     /// Starts showing.
     #[must_use]
     pub fn start(show: Show) -> Progress {
-        let target = if show == Show::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if show == Show::Bar {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let shared = Arc::new(Shared {
             show,
             counter: Counter::default(),
@@ -85,7 +89,13 @@ impl Progress {
     /// Begins a stage of `total` units; `None` when nobody knows how many.
     pub fn stage(&self, name: &str, unit: &'static str, total: Option<u64>) {
         let base = self.shared.counter.get();
-        let stage = Stage { name: name.to_owned(), unit, total, started: Instant::now(), base };
+        let stage = Stage {
+            name: name.to_owned(),
+            unit,
+            total,
+            started: Instant::now(),
+            base,
+        };
         tracing::debug!("{name}");
         self.shared.bar.set_style(style(total.is_some()));
         self.shared.bar.set_length(total.unwrap_or(0));
@@ -118,16 +128,26 @@ impl Drop for Progress {
 }
 
 fn style(bounded: bool) -> ProgressStyle {
-    let template = if bounded { "{msg} {wide_bar} {percent}%" } else { "{spinner} {msg}" };
+    let template = if bounded {
+        "{msg} {wide_bar} {percent}%"
+    } else {
+        "{spinner} {msg}"
+    };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn tick(shared: &Shared) {
-    let every = if shared.show == Show::Bar { Duration::from_millis(100) } else { Duration::from_millis(500) };
+    let every = if shared.show == Show::Bar {
+        Duration::from_millis(100)
+    } else {
+        Duration::from_millis(500)
+    };
     let mut last_line = Instant::now();
     while !shared.done.load(Ordering::Relaxed) {
         std::thread::park_timeout(every);
-        let Ok(stage) = shared.stage.lock() else { return };
+        let Ok(stage) = shared.stage.lock() else {
+            return;
+        };
         let Some(stage) = &*stage else { continue };
         let done = shared.counter.get().saturating_sub(stage.base);
         if shared.show == Show::Bar {
@@ -158,11 +178,24 @@ fn line(stage: &Stage, done: u64) -> String {
         line.push_str(&format!("/{}", HumanCount(total)));
     }
     line.push_str(&format!(" {}", stage.unit));
-    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-    line.push_str(&format!(", {}/s", HumanCount(done.saturating_mul(1000) / millis)));
-    if let Some(total) = stage.total.filter(|t| done >= t / 100 && done > 0 && done < *t) {
+    let millis = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    line.push_str(&format!(
+        ", {}/s",
+        HumanCount(done.saturating_mul(1000) / millis)
+    ));
+    if let Some(total) = stage
+        .total
+        .filter(|t| done >= t / 100 && done > 0 && done < *t)
+    {
         let left = u128::from(total - done) * u128::from(millis) / u128::from(done);
-        line.push_str(&format!(", ETA {}", HumanDuration(Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX)))));
+        line.push_str(&format!(
+            ", ETA {}",
+            HumanDuration(Duration::from_millis(
+                u64::try_from(left).unwrap_or(u64::MAX)
+            ))
+        ));
     }
     line
 }
@@ -173,10 +206,25 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let started = Instant::now().checked_sub(Duration::from_secs(10)).expect("the machine is up longer");
-        let stage = Stage { name: "loading".to_owned(), unit: "records", total: Some(1_000), started, base: 0 };
+        let started = Instant::now()
+            .checked_sub(Duration::from_secs(10))
+            .expect("the machine is up longer");
+        let stage = Stage {
+            name: "loading".to_owned(),
+            unit: "records",
+            total: Some(1_000),
+            started,
+            base: 0,
+        };
         let early = line(&stage, 5);
-        assert!(early.starts_with("loading 5/1,000 records") && !early.contains("ETA"), "{early}");
-        assert!(line(&stage, 500).ends_with("ETA 10 seconds"), "{}", line(&stage, 500));
+        assert!(
+            early.starts_with("loading 5/1,000 records") && !early.contains("ETA"),
+            "{early}"
+        );
+        assert!(
+            line(&stage, 500).ends_with("ETA 10 seconds"),
+            "{}",
+            line(&stage, 500)
+        );
     }
 }

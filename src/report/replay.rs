@@ -38,13 +38,19 @@ pub struct PlanReport {
 
 impl PlanReport {
     fn records(&self) -> u64 {
-        self.extents.iter().map(|(_, start, end, _)| u64::try_from(end - start).unwrap_or(0)).sum()
+        self.extents
+            .iter()
+            .map(|(_, start, end, _)| u64::try_from(end - start).unwrap_or(0))
+            .sum()
     }
 
     /// The plan as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let rows = self.table_rows.map_or_else(|| "an unknown number of".to_owned(), |r| format!("about {}", grouped(r)));
+        let rows = self.table_rows.map_or_else(
+            || "an unknown number of".to_owned(),
+            |r| format!("about {}", grouped(r)),
+        );
         let mut out = format!(
             "big-bang replay of view {} (run {})\n  reads   {} up to {} records\n  order   {}\n  builds  a shadow of {} ({rows} rows, {} live){}\n  then    {}\n",
             self.view,
@@ -54,13 +60,25 @@ impl PlanReport {
             self.order,
             self.table,
             indicatif::HumanBytes(self.table_bytes),
-            if self.table_bytes > 0 { ", so that much disk again" } else { "" },
+            if self.table_bytes > 0 {
+                ", so that much disk again"
+            } else {
+                ""
+            },
             self.then(),
         );
         let extents = self.extents.iter().map(|(p, start, end, log_end)| {
-            vec![p.to_string(), start.to_string(), end.to_string(), log_end.to_string()]
+            vec![
+                p.to_string(),
+                start.to_string(),
+                end.to_string(),
+                log_end.to_string(),
+            ]
         });
-        out.push_str(&table(&["partition", "from", "to", "log ends"], extents.collect()));
+        out.push_str(&table(
+            &["partition", "from", "to", "log ends"],
+            extents.collect(),
+        ));
         out.push('\n');
         for note in &self.notes {
             out.push_str(&format!("note: {note}\n"));
@@ -69,7 +87,11 @@ impl PlanReport {
     }
 
     fn then(&self) -> String {
-        let check = if self.checks { "compares it with the primary, " } else { "" };
+        let check = if self.checks {
+            "compares it with the primary, "
+        } else {
+            ""
+        };
         if self.swaps {
             format!("{check}swaps it in; the live table serves until then")
         } else {
@@ -137,7 +159,12 @@ impl DoneReport {
     pub fn text(&self) -> String {
         let mut out = format!("run {}: {}\n", self.run, counts(&self.counts));
         if !self.settled.is_empty() {
-            let shown: Vec<&str> = self.settled.iter().take(limits::KEYS_SHOWN_MAX).map(String::as_str).collect();
+            let shown: Vec<&str> = self
+                .settled
+                .iter()
+                .take(limits::KEYS_SHOWN_MAX)
+                .map(String::as_str)
+                .collect();
             out.push_str(&format!(
                 "{} keys were not whole in the log and come from the primary: {}\n",
                 grouped(self.settled.len() as u64),
@@ -153,17 +180,25 @@ impl DoneReport {
             )),
         }
         if let Some((locked_ms, attempts)) = self.swapped {
-            out.push_str(&format!("{} swapped in {locked_ms} ms, attempt {attempts}", self.table));
+            out.push_str(&format!(
+                "{} swapped in {locked_ms} ms, attempt {attempts}",
+                self.table
+            ));
             match &self.old {
                 Some(old) => out.push_str(&format!("; the old table is kept as {old}\n")),
                 None => out.push_str("; its contents were exchanged in one transaction\n"),
             }
         }
         if let Some(kept) = &self.kept {
-            out.push_str(&format!("the table was built as {kept}; {} is as it was\n", self.table));
+            out.push_str(&format!(
+                "the table was built as {kept}; {} is as it was\n",
+                self.table
+            ));
         }
         for (topic, partition, offset) in &self.next {
-            out.push_str(&format!("it holds the log up to {topic}:{partition}:{offset}\n"));
+            out.push_str(&format!(
+                "it holds the log up to {topic}:{partition}:{offset}\n"
+            ));
         }
         out
     }
@@ -171,10 +206,17 @@ impl DoneReport {
     /// As JSON.
     #[must_use]
     pub fn json(&self) -> String {
-        let next: Vec<Value> =
-            self.next.iter().map(|(t, p, o)| json!({"topic": t, "partition": p, "next_offset": o})).collect();
-        let ignored: serde_json::Map<String, Value> =
-            self.counts.ignored.iter().map(|(kind, n)| (kind.word().to_owned(), json!(n))).collect();
+        let next: Vec<Value> = self
+            .next
+            .iter()
+            .map(|(t, p, o)| json!({"topic": t, "partition": p, "next_offset": o}))
+            .collect();
+        let ignored: serde_json::Map<String, Value> = self
+            .counts
+            .ignored
+            .iter()
+            .map(|(kind, n)| (kind.word().to_owned(), json!(n)))
+            .collect();
         let c = &self.counts;
         json!({
             "format": FORMAT, "replay": "big-bang", "run": self.run, "view": self.view, "table": self.table,

@@ -9,7 +9,9 @@ use crate::projection::counts::Counts;
 #[must_use]
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);
@@ -21,15 +23,30 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 #[must_use]
 pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
     let rows = verdict.views.iter().map(view_row).collect();
-    let header = ["view", "verdict", "rows", "missing", "extra", "changed", "lagging", "unknown"];
-    let mut out = format!("{}: {}\n{}\n", verdict.playbook, sentence(verdict.verdict()), table(&header, rows));
+    let header = [
+        "view", "verdict", "rows", "missing", "extra", "changed", "lagging", "unknown",
+    ];
+    let mut out = format!(
+        "{}: {}\n{}\n",
+        verdict.playbook,
+        sentence(verdict.verdict()),
+        table(&header, rows)
+    );
     for view in &verdict.views {
         for reason in &view.reasons {
             out.push_str(&format!("{}: {reason}\n", view.view));
         }
         if !view.by_column.is_empty() {
-            let columns: Vec<String> = view.by_column.iter().map(|(c, n)| format!("{c} {n}")).collect();
-            out.push_str(&format!("{}: changed by column: {}\n", view.view, columns.join(", ")));
+            let columns: Vec<String> = view
+                .by_column
+                .iter()
+                .map(|(c, n)| format!("{c} {n}"))
+                .collect();
+            out.push_str(&format!(
+                "{}: changed by column: {}\n",
+                view.view,
+                columns.join(", ")
+            ));
         }
         if !view.samples.is_empty() {
             out.push_str(&samples(view, show_values));
@@ -47,7 +64,14 @@ fn sentence(verdict: Verdict) -> &'static str {
 }
 
 fn view_row(v: &ViewVerdict) -> Vec<String> {
-    let numbers = [v.rows_checked, v.missing, v.extra, v.changed, v.lagging, v.unknown];
+    let numbers = [
+        v.rows_checked,
+        v.missing,
+        v.extra,
+        v.changed,
+        v.lagging,
+        v.unknown,
+    ];
     let mut row = vec![v.view.clone(), v.verdict().word().to_owned()];
     row.extend(numbers.map(grouped));
     row
@@ -56,13 +80,24 @@ fn view_row(v: &ViewVerdict) -> Vec<String> {
 fn samples(view: &ViewVerdict, show_values: bool) -> String {
     let mut rows = Vec::new();
     for sample in &view.samples {
-        let key: Vec<String> =
-            sample.key.iter().map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("NULL"))).collect();
-        rows.push(vec![key.join(" "), sample.kind.word().to_owned(), columns(sample, show_values)]);
+        let key: Vec<String> = sample
+            .key
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("NULL")))
+            .collect();
+        rows.push(vec![
+            key.join(" "),
+            sample.kind.word().to_owned(),
+            columns(sample, show_values),
+        ]);
     }
     let shown = view.samples.len() as u64;
     let all = view.drifted().max(view.unknown);
-    let more = if all > shown { format!("… and {} more\n", grouped(all - shown)) } else { String::new() };
+    let more = if all > shown {
+        format!("… and {} more\n", grouped(all - shown))
+    } else {
+        String::new()
+    };
     format!("{}\n{more}", table(&["key", "difference", "columns"], rows))
 }
 
@@ -75,7 +110,12 @@ fn columns(sample: &Sample, show_values: bool) -> String {
             name.clone()
         }
     };
-    sample.columns.iter().map(one).collect::<Vec<_>>().join(", ")
+    sample
+        .columns
+        .iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A long value, cut.

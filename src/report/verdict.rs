@@ -48,14 +48,21 @@ impl Sample {
     #[must_use]
     pub fn of(difference: &Difference, columns: &[String], key: &[usize]) -> Sample {
         let names = key.iter().map(|i| columns[*i].clone());
-        let shown = |row: &Option<Vec<Cell<'static>>>, i: usize| row.as_ref().and_then(|r| text::of(&r[i]));
+        let shown =
+            |row: &Option<Vec<Cell<'static>>>, i: usize| row.as_ref().and_then(|r| text::of(&r[i]));
         Sample {
             kind: difference.kind(),
             key: names.zip(difference.key.0.iter().map(text::of)).collect(),
             columns: difference
                 .columns()
                 .into_iter()
-                .map(|i| (columns[i].clone(), shown(&difference.expected, i), shown(&difference.actual, i)))
+                .map(|i| {
+                    (
+                        columns[i].clone(),
+                        shown(&difference.expected, i),
+                        shown(&difference.actual, i),
+                    )
+                })
                 .collect(),
         }
     }
@@ -123,6 +130,10 @@ impl PlaybookVerdict {
     /// The worst verdict of its views.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.views.iter().map(ViewVerdict::verdict).max().unwrap_or(Verdict::InSync)
+        self.views
+            .iter()
+            .map(ViewVerdict::verdict)
+            .max()
+            .unwrap_or(Verdict::InSync)
     }
 }

@@ -26,7 +26,12 @@ impl Store {
     ///
     /// # Errors
     /// `Unreachable` or `Login`.
-    pub async fn open(engine: Engine, url: &str, redacted: &str, access: Access) -> Result<Store, StoreError> {
+    pub async fn open(
+        engine: Engine,
+        url: &str,
+        redacted: &str,
+        access: Access,
+    ) -> Result<Store, StoreError> {
         Ok(match engine {
             Engine::Postgres => Store::Postgres(Postgres::connect(url, redacted, access).await?),
             Engine::Sqlite => Store::Sqlite(Sqlite::connect(url, redacted, access).await?),
@@ -57,8 +62,8 @@ impl Acts for Store {
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
         each!(self.catalog(table).await)
     }
-    async fn digest_dialect(&self, outputs: &[Output]) -> Result<Option<String>, StoreError> {
-        each!(self.digest_dialect(outputs).await)
+    async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError> {
+        each!(self.digest_dialect(scan).await)
     }
     async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         each!(self.digest(scan).await)
@@ -66,7 +71,11 @@ impl Acts for Store {
     async fn rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
         each!(self.rows(scan).await)
     }
-    async fn lookup(&self, scan: &Scan, keys: &[Key<'static>]) -> Result<Vec<Row<'static>>, StoreError> {
+    async fn lookup(
+        &self,
+        scan: &Scan,
+        keys: &[Key<'static>],
+    ) -> Result<Vec<Row<'static>>, StoreError> {
         each!(self.lookup(scan, keys).await)
     }
     async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError> {
@@ -87,13 +96,29 @@ impl Acts for Store {
     async fn begin(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
         each!(self.begin(permit, shadow).await)
     }
-    async fn append(&self, permit: &WritePermit, shadow: &Shadow, batch: Batch, next: &[NextOffset]) -> Result<(), StoreError> {
+    async fn append(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        batch: Batch,
+        next: &[NextOffset],
+    ) -> Result<(), StoreError> {
         each!(self.append(permit, shadow, batch, next).await)
     }
-    async fn settle(&self, permit: &WritePermit, shadow: &Shadow, by: &mut dyn Settle) -> Result<(), StoreError> {
+    async fn settle(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+    ) -> Result<(), StoreError> {
         each!(self.settle(permit, shadow, by).await)
     }
-    async fn replace(&self, permit: &WritePermit, shadow: &Shadow, rows: &[(Key<'static>, Option<Row<'static>>, Version)]) -> Result<(), StoreError> {
+    async fn replace(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    ) -> Result<(), StoreError> {
         each!(self.replace(permit, shadow, rows).await)
     }
     async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
@@ -111,7 +136,12 @@ impl Acts for Store {
     async fn swap(&self, permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
         each!(self.swap(permit, shadow).await)
     }
-    async fn end(&self, permit: &WritePermit, shadow: &Shadow, state: RunState) -> Result<(), StoreError> {
+    async fn end(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        state: RunState,
+    ) -> Result<(), StoreError> {
         each!(self.end(permit, shadow, state).await)
     }
 }

@@ -323,9 +323,9 @@ pub trait Acts {
     async fn identity(&self) -> Result<Identity, StoreError>;
     /// A table's columns and keys.
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError>;
-    /// The name of the hash that [`Acts::digest`] would use for these outputs, or `None` when it cannot hash them. Digests are
+    /// The name of the hash that [`Acts::digest`] would use for this scan, or `None` when it cannot hash it. Digests are
     /// comparable only when both stores give the same name.
-    async fn digest_dialect(&self, outputs: &[Output]) -> Result<Option<String>, StoreError>;
+    async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError>;
     /// Count and mixed hash of a scan.
     async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError>;
     /// The rows of a scan in key order, in one short read-only transaction of its own.

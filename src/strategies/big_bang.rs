@@ -21,7 +21,9 @@ use crate::projection::mapping::key_of;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
 use crate::report::replay::DoneReport;
-use crate::store::{Acts, NextOffset, RunState, Shadow, StoreError, Swapped, TableName, WritePermit};
+use crate::store::{
+    Acts, NextOffset, RunState, Shadow, StoreError, Swapped, TableName, WritePermit,
+};
 use crate::stream::{GroupState, Range};
 
 /// What a replay did.
@@ -55,10 +57,18 @@ impl Done {
             table: plan.view.table.table.to_string(),
             counts: self.counts.clone(),
             settled: self.settled.clone(),
-            next: self.next.iter().map(|n| (n.topic.clone(), n.partition, n.offset)).collect(),
+            next: self
+                .next
+                .iter()
+                .map(|n| (n.topic.clone(), n.partition, n.offset))
+                .collect(),
             checked: self.checked,
             differing: self.differing,
-            old: self.swapped.as_ref().and_then(|s| s.old.as_ref()).map(ToString::to_string),
+            old: self
+                .swapped
+                .as_ref()
+                .and_then(|s| s.old.as_ref())
+                .map(ToString::to_string),
             swapped: self.swapped.as_ref().map(|s| (s.locked_ms, s.attempts)),
             kept: self.kept.as_ref().map(ToString::to_string),
         }
@@ -95,12 +105,28 @@ pub async fn execute(
     progress.stage("creating the shadow", "steps", None);
     systems.read_store.begin(permit, &shadow).await?;
     let settler = Settler::new(plan.order.clone());
-    let mut run = Run { systems, plan, shadow, permit, progress, stop, settler, settled: BTreeSet::new() };
+    let mut run = Run {
+        systems,
+        plan,
+        shadow,
+        permit,
+        progress,
+        stop,
+        settler,
+        settled: BTreeSet::new(),
+    };
     match run.to_the_end().await {
         Ok(done) => Ok(done),
         Err(e) => {
-            if let Err(left) = systems.read_store.end(permit, &run.shadow, RunState::Discarded).await {
-                tracing::warn!("the shadow could not be removed ({left}); the next replay of {} does it", plan.view.table.table);
+            if let Err(left) = systems
+                .read_store
+                .end(permit, &run.shadow, RunState::Discarded)
+                .await
+            {
+                tracing::warn!(
+                    "the shadow could not be removed ({left}); the next replay of {} does it",
+                    plan.view.table.table
+                );
             }
             Err(e)
         }
@@ -113,7 +139,10 @@ impl Run<'_> {
         let (loader, checked, differing) = self.check(loader).await?;
         let counts = self.counts(&loader)?;
         self.stage("finishing the shadow").await?;
-        self.systems.read_store.seal(self.permit, &self.shadow).await?;
+        self.systems
+            .read_store
+            .seal(self.permit, &self.shadow)
+            .await?;
         let mut done = Done {
             run: self.plan.run.clone(),
             counts,
@@ -125,7 +154,10 @@ impl Run<'_> {
             kept: None,
         };
         if self.plan.options.no_swap {
-            self.systems.read_store.end(self.permit, &self.shadow, RunState::Kept).await?;
+            self.systems
+                .read_store
+                .end(self.permit, &self.shadow, RunState::Kept)
+                .await?;
             done.kept = Some(self.systems.read_store.shadow_table(&self.shadow));
         } else {
             done.swapped = Some(self.swap().await?);
@@ -151,14 +183,21 @@ impl Run<'_> {
     }
 
     async fn load_all(&mut self) -> Result<Loader> {
-        let guard = Guard::new(self.plan.order.clone(), self.plan.view.source.epochs.clone());
+        let guard = Guard::new(
+            self.plan.order.clone(),
+            self.plan.view.source.epochs.clone(),
+        );
         let decoder = Decoder::new(self.plan.source(), guard);
         let encoder = self.systems.read_store.encoder(&self.shadow);
         let loader = Loader::new(decoder, self.plan.view.mapping.clone(), encoder);
-        self.progress.stage("loading", "records", Some(self.plan.records()));
+        self.progress
+            .stage("loading", "records", Some(self.plan.records()));
         let loader = self.pass(loader, self.plan.ranges()).await?;
         self.stage("building keys and indexes").await?;
-        self.systems.read_store.build(self.permit, &self.shadow).await?;
+        self.systems
+            .read_store
+            .build(self.permit, &self.shadow)
+            .await?;
         Ok(loader)
     }
 
@@ -177,10 +216,16 @@ impl Run<'_> {
         .await?;
         if stopped {
             self.not_stopped()?;
-            bail!(Bug("the log was not read to its end, though nobody stopped it".to_owned()));
+            bail!(Bug(
+                "the log was not read to its end, though nobody stopped it".to_owned()
+            ));
         }
-        self.stage("settling keys that occur more than once").await?;
-        self.systems.read_store.settle(self.permit, &self.shadow, &mut self.settler).await?;
+        self.stage("settling keys that occur more than once")
+            .await?;
+        self.systems
+            .read_store
+            .settle(self.permit, &self.shadow, &mut self.settler)
+            .await?;
         self.settle_incomplete().await?;
         Ok(loader)
     }
@@ -192,16 +237,24 @@ impl Run<'_> {
         for some in incomplete.chunks(limits::LOOKUP_KEYS) {
             let mut keys: Vec<Key<'static>> = some.iter().map(|(k, _)| k.clone()).collect();
             keys.sort();
-            let expected = comparison.settling_rows(&keys, &self.plan.view.mapping).await?;
+            let expected = comparison
+                .settling_rows(&keys, &self.plan.view.mapping)
+                .await?;
             let position = self.systems.primary.write_position().await?;
             let rows: Vec<_> = some
                 .iter()
                 .map(|(key, version)| {
-                    let row = expected.iter().find(|r| key_of(r, &self.shadow.key) == *key).cloned();
+                    let row = expected
+                        .iter()
+                        .find(|r| key_of(r, &self.shadow.key) == *key)
+                        .cloned();
                     (key.clone(), row, self.settled_version(*version, position))
                 })
                 .collect();
-            self.systems.read_store.replace(self.permit, &self.shadow, &rows).await?;
+            self.systems
+                .read_store
+                .replace(self.permit, &self.shadow, &rows)
+                .await?;
             self.settled.extend(keys);
         }
         Ok(())
@@ -210,9 +263,14 @@ impl Run<'_> {
     /// Changes up to the primary's own position are stale for a settled key, where positions order them.
     fn settled_version(&self, newest: Version, position: Option<[u64; 3]>) -> Version {
         match (&self.plan.order, position) {
-            (Order::Lsn | Order::Binlog, Some(words)) => {
-                Version { rank: Rank { epoch: newest.rank.epoch, words: words.max(newest.rank.words) }, clock: None, ..newest }
-            }
+            (Order::Lsn | Order::Binlog, Some(words)) => Version {
+                rank: Rank {
+                    epoch: newest.rank.epoch,
+                    words: words.max(newest.rank.words),
+                },
+                clock: None,
+                ..newest
+            },
             _ => newest,
         }
     }
@@ -240,7 +298,8 @@ impl Run<'_> {
         }
         let mut round = 0;
         loop {
-            self.stage("checking the shadow against the primary").await?;
+            self.stage("checking the shadow against the primary")
+                .await?;
             let target = self.systems.read_store.shadow_table(&self.shadow);
             let comparison = Comparison::new(self.systems, &self.plan.view).with_target(target);
             let found = comparison.run(true, &self.progress.counter()).await?;
@@ -254,7 +313,16 @@ impl Run<'_> {
                 self.better_than_live(&comparison, &found).await?;
                 return Ok((loader, Some(found.rows), differing));
             }
-            self.progress.stage("catching up", "records", Some(ahead.iter().map(|r| u64::try_from(r.to - r.from).unwrap_or(0)).sum()));
+            self.progress.stage(
+                "catching up",
+                "records",
+                Some(
+                    ahead
+                        .iter()
+                        .map(|r| u64::try_from(r.to - r.from).unwrap_or(0))
+                        .sum(),
+                ),
+            );
             loader = self.pass(loader, ahead).await?;
         }
     }
@@ -266,9 +334,18 @@ impl Run<'_> {
         let name: Arc<str> = topic.name.as_str().into();
         let mut ranges = Vec::new();
         for e in &topic.extents {
-            let read = loader.next().iter().find(|n| n.partition == e.partition).map_or(e.start, |n| n.offset);
+            let read = loader
+                .next()
+                .iter()
+                .find(|n| n.partition == e.partition)
+                .map_or(e.start, |n| n.offset);
             if read < e.end {
-                ranges.push(Range { topic: Arc::clone(&name), partition: e.partition, from: read, to: e.end });
+                ranges.push(Range {
+                    topic: Arc::clone(&name),
+                    partition: e.partition,
+                    from: read,
+                    to: e.end,
+                });
             }
         }
         Ok(ranges)
@@ -278,14 +355,31 @@ impl Run<'_> {
     async fn better_than_live(&self, comparison: &Comparison<'_>, found: &Found) -> Result<()> {
         let live = Comparison::new(self.systems, &self.plan.view);
         let keys: Vec<Key<'static>> = found.differences.iter().map(|d| d.key.clone()).collect();
-        let wrong_live: BTreeSet<Key<'static>> = live.again(&keys).await?.into_iter().map(|d| d.key).collect();
+        let wrong_live: BTreeSet<Key<'static>> = live
+            .again(&keys)
+            .await?
+            .into_iter()
+            .map(|d| d.key)
+            .collect();
         // A key that changes underway is no evidence: only what still differs counts.
         let wrong_shadow = comparison.again(&keys).await?;
-        let worse: Vec<String> =
-            wrong_shadow.iter().filter(|d| !wrong_live.contains(&d.key)).map(|d| d.key.to_string()).collect();
-        let dropped: Vec<&Key<'static>> =
-            wrong_shadow.iter().filter(|d| d.kind() == Kind::Missing && !wrong_live.contains(&d.key)).map(|d| &d.key).collect();
-        let shown = |keys: &[String]| keys.iter().take(limits::KEYS_SHOWN_MAX).cloned().collect::<Vec<_>>().join("; ");
+        let worse: Vec<String> = wrong_shadow
+            .iter()
+            .filter(|d| !wrong_live.contains(&d.key))
+            .map(|d| d.key.to_string())
+            .collect();
+        let dropped: Vec<&Key<'static>> = wrong_shadow
+            .iter()
+            .filter(|d| d.kind() == Kind::Missing && !wrong_live.contains(&d.key))
+            .map(|d| &d.key)
+            .collect();
+        let shown = |keys: &[String]| {
+            keys.iter()
+                .take(limits::KEYS_SHOWN_MAX)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
         let mut reasons = Vec::new();
         if !worse.is_empty() && worse.len() > wrong_live.len() {
             reasons.push(format!(
@@ -296,13 +390,17 @@ impl Run<'_> {
         if dropped.len() as u64 + found.beyond > self.plan.options.deletes_max {
             reasons.push(format!(
                 "the swap would drop {} rows that the primary has (deletes_max {})",
-                dropped.len() as u64 + found.beyond, self.plan.options.deletes_max
+                dropped.len() as u64 + found.beyond,
+                self.plan.options.deletes_max
             ));
         }
         if reasons.is_empty() {
             return Ok(());
         }
-        reasons.push(format!("nothing was swapped and {} is as it was; reconcile repairs from the primary", self.plan.view.table.table));
+        reasons.push(format!(
+            "nothing was swapped and {} is as it was; reconcile repairs from the primary",
+            self.plan.view.table.table
+        ));
         Err(Refused(reasons).into())
     }
 
@@ -316,7 +414,10 @@ impl Run<'_> {
             }
             if Instant::now() >= until {
                 let names: Vec<String> = old.iter().map(ToString::to_string).collect();
-                let problem = format!("a snapshot older than the load would see an empty table after the swap: {}", names.join("; "));
+                let problem = format!(
+                    "a snapshot older than the load would see an empty table after the swap: {}",
+                    names.join("; ")
+                );
                 return Err(StoreError::Busy { problem }.into());
             }
             self.not_stopped()?;
@@ -324,13 +425,23 @@ impl Run<'_> {
         }
         self.fenced().await?;
         self.stage("swapping").await?;
-        Ok(self.systems.read_store.swap(self.permit, &self.shadow).await?)
+        Ok(self
+            .systems
+            .read_store
+            .swap(self.permit, &self.shadow)
+            .await?)
     }
 
     /// The projector must still be stopped.
     async fn fenced(&self) -> Result<()> {
-        let Applied::ConsumerGroup(name) = &self.systems.applied else { return Ok(()) };
-        let (log, group, topic) = (self.systems.log()?, name.clone(), self.plan.topic.name.clone());
+        let Applied::ConsumerGroup(name) = &self.systems.applied else {
+            return Ok(());
+        };
+        let (log, group, topic) = (
+            self.systems.log()?,
+            name.clone(),
+            self.plan.topic.name.clone(),
+        );
         let group = blocking(move || log.group(&group, &[&topic])).await?;
         if matches!(group.state, GroupState::Empty | GroupState::Dead) {
             return Ok(());

@@ -31,7 +31,11 @@ struct KeySet {
 
 impl KeySet {
     fn new() -> KeySet {
-        KeySet { table: HashTable::new(), hasher: DefaultHashBuilder::default(), full: false }
+        KeySet {
+            table: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            full: false,
+        }
     }
 
     /// Whether this key is certainly seen for the first time.
@@ -41,7 +45,11 @@ impl KeySet {
             return false;
         }
         // Growing doubles it: that moment is the one that counts.
-        let grown = if self.table.len() == self.table.capacity() { self.table.capacity() * 3 } else { self.table.capacity() };
+        let grown = if self.table.len() == self.table.capacity() {
+            self.table.capacity() * 3
+        } else {
+            self.table.capacity()
+        };
         if grown * (size_of::<u64>() + 1) > limits::KEY_SET_BYTES_MAX {
             self.full = true;
             return false;
@@ -73,7 +81,15 @@ impl Loader {
     /// A loader for one view.
     #[must_use]
     pub fn new(decoder: Decoder, mapping: Mapping, encoder: Box<dyn Encoder>) -> Loader {
-        Loader { decoder, mapping, seen: KeySet::new(), encoder, arrival: 0, next: Vec::new(), counts: Counts::default() }
+        Loader {
+            decoder,
+            mapping,
+            seen: KeySet::new(),
+            encoder,
+            arrival: 0,
+            next: Vec::new(),
+            counts: Counts::default(),
+        }
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<()> {
@@ -83,14 +99,18 @@ impl Loader {
             self.counts.ignored(kind);
         }
         for change in changes {
-            self.change(change).with_context(|| format!("record {}", record.at))?;
+            self.change(change)
+                .with_context(|| format!("record {}", record.at))?;
         }
         self.advance(record);
         Ok(())
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<()> {
-        let origin = Origin { version: change.version, arrival: self.arrival };
+        let origin = Origin {
+            version: change.version,
+            arrival: self.arrival,
+        };
         self.arrival += 1;
         let key = self.mapping.key(change.key)?;
         let first = self.seen.is_first(&key);
@@ -127,17 +147,27 @@ impl Loader {
 
     fn advance(&mut self, record: &Record<'_>) {
         let at = record.at;
-        let known = self.next.iter_mut().find(|n| n.partition == at.partition && n.topic == at.topic);
+        let known = self
+            .next
+            .iter_mut()
+            .find(|n| n.partition == at.partition && n.topic == at.topic);
         match known {
             Some(next) => next.offset = at.offset + 1,
             None => {
-                self.next.push(NextOffset { topic: at.topic.to_owned(), partition: at.partition, offset: at.offset + 1 });
+                self.next.push(NextOffset {
+                    topic: at.topic.to_owned(),
+                    partition: at.partition,
+                    offset: at.offset + 1,
+                });
             }
         }
     }
 
     fn take(&mut self) -> Loaded {
-        Loaded { batch: self.encoder.take(), next: self.next.clone() }
+        Loaded {
+            batch: self.encoder.take(),
+            next: self.next.clone(),
+        }
     }
 }
 
@@ -182,7 +212,8 @@ pub async fn load(
     drop(receive);
     let pass = tokio::task::spawn_blocking(move || reader.join()).await?;
     written?;
-    let pass = pass.map_err(|_| super::Bug("the thread that reads the log panicked".to_owned()))??;
+    let pass =
+        pass.map_err(|_| super::Bug("the thread that reads the log panicked".to_owned()))??;
     Ok((pass.loader, pass.stopped))
 }
 
@@ -198,24 +229,41 @@ fn read(
     let outcome = log.read(ranges, stop, |record| -> Result<ControlFlow<()>> {
         loader.record(record)?;
         counter.add(1);
-        if loader.encoder.bytes() >= limits::BATCH_BYTES && send.blocking_send(loader.take()).is_err() {
+        if loader.encoder.bytes() >= limits::BATCH_BYTES
+            && send.blocking_send(loader.take()).is_err()
+        {
             return Ok(ControlFlow::Break(()));
         }
-        Ok(if quit.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if quit.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     });
     let outcome = outcome.map_err(|e| match e {
         ReadError::Stream(e) => anyhow::Error::new(e),
         ReadError::Sink(e) => e,
     })?;
     for (topic, partition, offset) in &outcome.next {
-        match loader.next.iter_mut().find(|n| n.partition == *partition && n.topic == **topic) {
+        match loader
+            .next
+            .iter_mut()
+            .find(|n| n.partition == *partition && n.topic == **topic)
+        {
             Some(next) => next.offset = *offset,
-            None => loader.next.push(NextOffset { topic: topic.to_string(), partition: *partition, offset: *offset }),
+            None => loader.next.push(NextOffset {
+                topic: topic.to_string(),
+                partition: *partition,
+                offset: *offset,
+            }),
         }
     }
     // A closed channel means that the writer failed; its own error is the one to show.
     let _ = send.blocking_send(loader.take());
-    Ok(Pass { loader, stopped: outcome.stopped })
+    Ok(Pass {
+        loader,
+        stopped: outcome.stopped,
+    })
 }
 
 impl Loader {

@@ -86,7 +86,9 @@ impl Systems {
     /// # Errors
     /// [`Bug`] when it has not.
     pub fn log(&self) -> Result<Arc<Log>, Bug> {
-        self.log.clone().ok_or_else(|| Bug("the log was not opened".to_owned()))
+        self.log
+            .clone()
+            .ok_or_else(|| Bug("the log was not opened".to_owned()))
     }
 }
 

@@ -66,7 +66,10 @@ impl Plan {
     /// Records to read at most.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.extents.iter().map(|e| u64::try_from(e.end - e.start).unwrap_or(0)).sum()
+        self.extents
+            .iter()
+            .map(|e| u64::try_from(e.end - e.start).unwrap_or(0))
+            .sum()
     }
 
     /// What is shown of it.
@@ -79,7 +82,11 @@ impl Plan {
             table_rows: self.view.table.rows_estimate,
             table_bytes: self.view.table.bytes,
             topic: self.topic.name.clone(),
-            extents: self.extents.iter().map(|e| (e.partition, e.start, e.end, e.log_end)).collect(),
+            extents: self
+                .extents
+                .iter()
+                .map(|e| (e.partition, e.start, e.end, e.log_end))
+                .collect(),
             order: self.order.to_string(),
             swaps: !self.options.no_swap,
             checks: self.checks(),
@@ -101,7 +108,12 @@ impl Plan {
         let topic: Arc<str> = self.topic.name.as_str().into();
         self.extents
             .iter()
-            .map(|e| Range { topic: Arc::clone(&topic), partition: e.partition, from: e.start, to: e.end })
+            .map(|e| Range {
+                topic: Arc::clone(&topic),
+                partition: e.partition,
+                from: e.start,
+                to: e.end,
+            })
             .collect()
     }
 
@@ -121,7 +133,13 @@ impl Plan {
         Shadow {
             run: self.run.clone(),
             live: self.view.table.clone(),
-            columns: self.view.mapping.columns.iter().map(|t| t.column.clone()).collect(),
+            columns: self
+                .view
+                .mapping
+                .columns
+                .iter()
+                .map(|t| t.column.clone())
+                .collect(),
             key: self.view.mapping.key.clone(),
             carried: self.view.carried.clone(),
             rank_words: self.order.words(),
@@ -143,7 +161,12 @@ pub async fn blocking<T: Send + 'static, E: Into<anyhow::Error> + Send + 'static
 ///
 /// # Errors
 /// When a system cannot be asked. Reasons to refuse are part of the plan.
-pub async fn plan(systems: &Systems, view: &CopyView, run: String, options: Options) -> Result<Plan> {
+pub async fn plan(
+    systems: &Systems,
+    view: &CopyView,
+    run: String,
+    options: Options,
+) -> Result<Plan> {
     let topic = {
         let (log, name) = (systems.log()?, view.source.topic.clone());
         blocking(move || log.topic(&name)).await?
@@ -162,9 +185,21 @@ pub async fn plan(systems: &Systems, view: &CopyView, run: String, options: Opti
     }
     projector(systems, view, &mut notes, &mut refusals).await?;
     if let Some(scope) = &view.scope {
-        refusals.push(format!("view {} owns only a part of its table (scope: {scope}); such a table is never swapped", view.name));
+        refusals.push(format!(
+            "view {} owns only a part of its table (scope: {scope}); such a table is never swapped",
+            view.name
+        ));
     }
-    Ok(Plan { run, view: view.clone(), topic, extents, order, notes, refusals, options })
+    Ok(Plan {
+        run,
+        view: view.clone(),
+        topic,
+        extents,
+        order,
+        notes,
+        refusals,
+        options,
+    })
 }
 
 /// What is read of each partition, and why that may not be enough.
@@ -172,7 +207,11 @@ fn extents(topic: &Topic, options: &Options) -> (Vec<Extent>, Vec<String>) {
     let mut refusals = Vec::new();
     let mut extents = Vec::new();
     for e in &topic.extents {
-        let until = options.until.iter().find(|(t, p, _)| *t == topic.name && *p == e.partition).map(|(_, _, o)| *o);
+        let until = options
+            .until
+            .iter()
+            .find(|(t, p, _)| *t == topic.name && *p == e.partition)
+            .map(|(_, _, o)| *o);
         if let Some(until) = until.filter(|u| *u > e.end || *u < e.start) {
             refusals.push(format!(
                 "--until {}:{}:{until} lies outside the log, which holds {} to {}",
@@ -186,11 +225,19 @@ fn extents(topic: &Topic, options: &Options) -> (Vec<Extent>, Vec<String>) {
                 topic.name, e.partition, e.start
             ));
         }
-        extents.push(Extent { partition: e.partition, start: e.start, end: until.unwrap_or(e.end), log_end: e.end });
+        extents.push(Extent {
+            partition: e.partition,
+            start: e.start,
+            end: until.unwrap_or(e.end),
+            log_end: e.end,
+        });
     }
     for (name, partition, _) in &options.until {
         if *name != topic.name || !topic.extents.iter().any(|e| e.partition == *partition) {
-            refusals.push(format!("--until names {name}:{partition}, which is no partition of {}", topic.name));
+            refusals.push(format!(
+                "--until names {name}:{partition}, which is no partition of {}",
+                topic.name
+            ));
         }
     }
     (extents, refusals)
@@ -211,7 +258,12 @@ async fn order(
     let ranges: Vec<Range> = extents
         .iter()
         .filter(|e| e.end > e.start)
-        .map(|e| Range { topic: Arc::clone(&name), partition: e.partition, from: e.start, to: e.end })
+        .map(|e| Range {
+            topic: Arc::clone(&name),
+            partition: e.partition,
+            from: e.start,
+            to: e.end,
+        })
         .collect();
     let peeked = {
         let log: Arc<Log> = systems.log()?;
@@ -220,7 +272,12 @@ async fn order(
     let peeked = match peeked {
         Ok(peeked) => peeked,
         // Nothing before the start can be read; the refusal for that is already in the plan.
-        Err(e) if e.downcast_ref::<StreamError>().is_some_and(|e| matches!(e, StreamError::OutOfRange { .. })) => Vec::new(),
+        Err(e)
+            if e.downcast_ref::<StreamError>()
+                .is_some_and(|e| matches!(e, StreamError::OutOfRange { .. })) =>
+        {
+            Vec::new()
+        }
         Err(e) => return Err(e),
     };
     let mut offered: BTreeMap<String, (Order, u64)> = BTreeMap::new();
@@ -229,7 +286,10 @@ async fn order(
             offered.entry(order.to_string()).or_insert((order, 0)).1 += 1;
         }
     }
-    let best = offered.into_values().max_by_key(|(_, records)| *records).map(|(order, _)| order);
+    let best = offered
+        .into_values()
+        .max_by_key(|(_, records)| *records)
+        .map(|(order, _)| order);
     Ok(best.unwrap_or_else(|| {
         if extents.iter().any(|e| e.end > e.start) {
             notes.push("the records carry no source position: the offset decides, and a key in two partitions stops the run".to_owned());
@@ -242,17 +302,25 @@ async fn order(
 fn compaction(topic: &Topic, extents: &[Extent]) -> Vec<String> {
     /// Slow on purpose: a promise about time is made with the worst rate in mind.
     const RECORDS_PER_SECOND: u64 = 20_000;
-    let Some(retention) = topic.delete_retention_ms.filter(|_| matches!(topic.cleanup, Cleanup::Compact | Cleanup::CompactDelete)) else {
+    let Some(retention) = topic
+        .delete_retention_ms
+        .filter(|_| matches!(topic.cleanup, Cleanup::Compact | Cleanup::CompactDelete))
+    else {
         return Vec::new();
     };
-    let records: u64 = extents.iter().map(|e| u64::try_from(e.end - e.start).unwrap_or(0)).sum();
+    let records: u64 = extents
+        .iter()
+        .map(|e| u64::try_from(e.end - e.start).unwrap_or(0))
+        .sum();
     let needed = records.saturating_mul(1000) / RECORDS_PER_SECOND;
     if needed < retention {
         return Vec::new();
     }
     vec![format!(
         "{} is compacted and keeps deletes for {} s (delete.retention.ms), but reading it may take {} s: deletes could vanish underway; raise delete.retention.ms",
-        topic.name, retention / 1000, needed / 1000
+        topic.name,
+        retention / 1000,
+        needed / 1000
     )]
 }
 
@@ -260,8 +328,13 @@ fn compaction(topic: &Topic, extents: &[Extent]) -> Vec<String> {
 fn types(view: &CopyView) -> Vec<String> {
     let mut refusals = Vec::new();
     for target in &view.mapping.columns {
-        let From::Source(i) = target.from else { continue };
-        for (side, column) in [("source", &view.mapping.source[i]), ("view", &target.column)] {
+        let From::Source(i) = target.from else {
+            continue;
+        };
+        for (side, column) in [
+            ("source", &view.mapping.source[i]),
+            ("view", &target.column),
+        ] {
             if !column.kind.is_known() {
                 refusals.push(format!(
                     "view {}: column {} of the {side} has type {}, which this version cannot replay from a log",
@@ -280,12 +353,22 @@ fn types(view: &CopyView) -> Vec<String> {
 
 async fn hanging(store: &Store, view: &CopyView) -> Result<Vec<String>> {
     let obstacles = store.obstacles(&view.table).await?;
-    let say = |o: crate::store::Obstacle| format!("{} would not survive the swap of {}: {o}", o.what, view.table.table);
+    let say = |o: crate::store::Obstacle| {
+        format!(
+            "{} would not survive the swap of {}: {o}",
+            o.what, view.table.table
+        )
+    };
     Ok(obstacles.into_iter().map(say).collect())
 }
 
 /// The projector must not write while the table is being swapped.
-async fn projector(systems: &Systems, view: &CopyView, notes: &mut Vec<String>, refusals: &mut Vec<String>) -> Result<()> {
+async fn projector(
+    systems: &Systems,
+    view: &CopyView,
+    notes: &mut Vec<String>,
+    refusals: &mut Vec<String>,
+) -> Result<()> {
     match &systems.applied {
         Applied::None => {}
         Applied::Within(_) => notes.push(

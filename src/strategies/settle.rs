@@ -50,7 +50,11 @@ impl Settler {
         if self.current.as_ref() != Some(&change.key) {
             self.current = Some(change.key.clone());
             if let Some(version) = self.gone.remove(&change.key) {
-                self.fold.apply(Change { key: change.key.clone(), version, op: Op::Delete });
+                self.fold.apply(Change {
+                    key: change.key.clone(),
+                    version,
+                    op: Op::Delete,
+                });
             }
         }
         let key = change.key.clone();

@@ -30,7 +30,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { lag_wait: limits::LAG_WAIT, hash: true }
+        Options {
+            lag_wait: limits::LAG_WAIT,
+            hash: true,
+        }
     }
 }
 
@@ -69,7 +72,11 @@ impl<'a> Comparison<'a> {
             scope: view.scope.clone(),
             source: view.source.table.table.clone(),
             target: view.table.table.clone(),
-            rows_estimate: view.source.table.rows_estimate.max(view.table.rows_estimate),
+            rows_estimate: view
+                .source
+                .table
+                .rows_estimate
+                .max(view.table.rows_estimate),
         }
     }
 
@@ -83,7 +90,11 @@ impl<'a> Comparison<'a> {
     /// Names of the compared columns.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
-        self.mapping.columns.iter().map(|t| t.column.name.clone()).collect()
+        self.mapping
+            .columns
+            .iter()
+            .map(|t| t.column.name.clone())
+            .collect()
     }
 
     /// Which of them are the key.
@@ -92,8 +103,17 @@ impl<'a> Comparison<'a> {
         &self.mapping.key
     }
 
-    fn filter(&self) -> Vec<(crate::projection::types::Column, crate::projection::mapping::Test)> {
-        self.mapping.filter.iter().map(|(i, test)| (self.mapping.source[*i].clone(), test.clone())).collect()
+    fn filter(
+        &self,
+    ) -> Vec<(
+        crate::projection::types::Column,
+        crate::projection::mapping::Test,
+    )> {
+        self.mapping
+            .filter
+            .iter()
+            .map(|(i, test)| (self.mapping.source[*i].clone(), test.clone()))
+            .collect()
     }
 
     /// The mapping's SQL twin over the primary: the view's columns, cast by the database.
@@ -121,24 +141,49 @@ impl<'a> Comparison<'a> {
 
     /// The source rows of the primary as they are, in the order of the view's key.
     fn source_scan(&self) -> Scan {
-        let mut outputs: Vec<Output> =
-            self.mapping.source.iter().map(|c| Output { column: c.clone(), cast: None }).collect();
+        let mut outputs: Vec<Output> = self
+            .mapping
+            .source
+            .iter()
+            .map(|c| Output {
+                column: c.clone(),
+                cast: None,
+            })
+            .collect();
         let mut key = Vec::new();
         for at in &self.mapping.key {
             let target = &self.mapping.columns[*at];
-            let From::Source(i) = target.from else { continue };
+            let From::Source(i) = target.from else {
+                continue;
+            };
             if outputs[i].column.kind != target.column.kind {
                 outputs[i].cast = Some(target.column.kind.clone());
             }
             key.push(i);
         }
-        Scan { table: self.source.clone(), outputs, key, filter: self.filter(), scope: None, from: None, to: None }
+        Scan {
+            table: self.source.clone(),
+            outputs,
+            key,
+            filter: self.filter(),
+            scope: None,
+            from: None,
+            to: None,
+        }
     }
 
     fn actual_scan(&self) -> Scan {
         Scan {
             table: self.target.clone(),
-            outputs: self.mapping.columns.iter().map(|t| Output { column: t.column.clone(), cast: None }).collect(),
+            outputs: self
+                .mapping
+                .columns
+                .iter()
+                .map(|t| Output {
+                    column: t.column.clone(),
+                    cast: None,
+                })
+                .collect(),
             key: self.mapping.key.clone(),
             filter: Vec::new(),
             scope: self.scope.clone(),
@@ -151,8 +196,8 @@ impl<'a> Comparison<'a> {
     async fn hash(&self) -> Result<Option<String>> {
         let (twin, actual) = (self.twin(), self.actual_scan());
         let (theirs, ours) = tokio::join!(
-            self.primary.digest_dialect(&twin.outputs),
-            self.read_store.digest_dialect(&actual.outputs)
+            self.primary.digest_dialect(&twin),
+            self.read_store.digest_dialect(&actual)
         );
         let (theirs, ours) = (theirs?, ours?);
         Ok(if theirs == ours { theirs } else { None })
@@ -194,14 +239,21 @@ impl<'a> Comparison<'a> {
     }
 
     /// How many rows the range has when both hashes agree.
-    async fn equal(&self, from: &Option<Key<'static>>, to: &Option<Key<'static>>) -> Result<Option<u64>> {
+    async fn equal(
+        &self,
+        from: &Option<Key<'static>>,
+        to: &Option<Key<'static>>,
+    ) -> Result<Option<u64>> {
         let bounded = |mut scan: Scan| {
             scan.from.clone_from(from);
             scan.to.clone_from(to);
             scan
         };
         let (expected, actual) = (bounded(self.twin()), bounded(self.actual_scan()));
-        let (expected, actual) = tokio::join!(self.primary.digest(&expected), self.read_store.digest(&actual));
+        let (expected, actual) = tokio::join!(
+            self.primary.digest(&expected),
+            self.read_store.digest(&actual)
+        );
         let (expected, actual) = (expected?, actual?);
         Ok((expected == actual).then_some(expected.rows))
     }
@@ -213,7 +265,11 @@ impl<'a> Comparison<'a> {
         found: &mut Found,
         counter: &Counter,
     ) -> Result<()> {
-        let bounded = |scan: Scan| Scan { from: from.clone(), to: to.clone(), ..scan };
+        let bounded = |scan: Scan| Scan {
+            from: from.clone(),
+            to: to.clone(),
+            ..scan
+        };
         let (mut expected, mut actual) = tokio::try_join!(
             self.primary.rows(bounded(self.source_scan())),
             self.read_store.rows(bounded(self.actual_scan()))
@@ -223,7 +279,9 @@ impl<'a> Comparison<'a> {
         let mut counted = 0;
         loop {
             match diff.step()? {
-                Step::Differs(d) if found.differences.len() < limits::RECHECK_KEYS_MAX => found.differences.push(d),
+                Step::Differs(d) if found.differences.len() < limits::RECHECK_KEYS_MAX => {
+                    found.differences.push(d)
+                }
                 Step::Differs(_) => found.beyond += 1,
                 Step::NeedExpected => diff.expected(self.next_expected(&mut expected).await?),
                 Step::NeedActual => diff.actual(next(&mut actual).await?),
@@ -259,7 +317,8 @@ impl<'a> Comparison<'a> {
                 Ok(Expected::Row(row)) => rows.push(row),
                 Ok(Expected::Filtered | Expected::Unknown) => {}
                 Err(e) => {
-                    return Err(anyhow::Error::new(e).context(format!("primary table {}, key {shown}", self.source)));
+                    return Err(anyhow::Error::new(e)
+                        .context(format!("primary table {}, key {shown}", self.source)));
                 }
             }
         }
@@ -283,7 +342,11 @@ impl<'a> Comparison<'a> {
     ///
     /// # Errors
     /// When it cannot be read, or a row does not fit the view.
-    pub async fn settling_rows(&self, keys: &[Key<'static>], loaded: &Mapping) -> Result<Vec<Row<'static>>> {
+    pub async fn settling_rows(
+        &self,
+        keys: &[Key<'static>],
+        loaded: &Mapping,
+    ) -> Result<Vec<Row<'static>>> {
         let rows = self.expected_of(keys).await?;
         let widen = |row: Row<'static>| {
             let mut cells = row.into_iter();
@@ -315,7 +378,8 @@ impl<'a> Comparison<'a> {
     pub async fn again(&self, keys: &[Key<'static>]) -> Result<Vec<Difference>> {
         let mut differences = Vec::new();
         for some in keys.chunks(limits::LOOKUP_KEYS) {
-            let (expected, actual) = tokio::try_join!(self.expected_of(some), self.actual_of(some))?;
+            let (expected, actual) =
+                tokio::try_join!(self.expected_of(some), self.actual_of(some))?;
             let mut diff = Diff::new(self.mapping.key.clone());
             for end in [false, true] {
                 if !end && !expected.is_empty() {
@@ -352,7 +416,10 @@ async fn next(stream: &mut RowStream) -> Result<Vec<Row<'static>>> {
 /// # Errors
 /// When the view's table is its source's own.
 pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()> {
-    let (primary, read_store) = (systems.primary.identity().await?, systems.read_store.identity().await?);
+    let (primary, read_store) = (
+        systems.primary.identity().await?,
+        systems.read_store.identity().await?,
+    );
     if primary.database == read_store.database && view.source.table.id == view.table.id {
         let reason = format!(
             "view {}: table {} of the read store is the primary's own table {}; check the URLs and `table:`",
@@ -367,10 +434,19 @@ pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()>
 ///
 /// # Errors
 /// When a side cannot be read, or the view compares a table with itself.
-pub async fn verify(systems: &Systems, view: &CopyView, options: Options, progress: &Progress) -> Result<ViewVerdict> {
+pub async fn verify(
+    systems: &Systems,
+    view: &CopyView,
+    options: Options,
+    progress: &Progress,
+) -> Result<ViewVerdict> {
     refuse_same_table(systems, view).await?;
     let comparison = Comparison::new(systems, view);
-    progress.stage(&format!("verifying {}", view.name), "rows", comparison.rows_estimate);
+    progress.stage(
+        &format!("verifying {}", view.name),
+        "rows",
+        comparison.rows_estimate,
+    );
     let found = comparison.run(options.hash, &progress.counter()).await?;
     let mut verdict = ViewVerdict {
         view: view.name.clone(),
@@ -379,7 +455,15 @@ pub async fn verify(systems: &Systems, view: &CopyView, options: Options, progre
         compared_by: if found.merged { "merge" } else { "hash" }.to_owned(),
         ..ViewVerdict::default()
     };
-    decide(&comparison, &systems.applied, options, found, &mut verdict, progress).await?;
+    decide(
+        &comparison,
+        &systems.applied,
+        options,
+        found,
+        &mut verdict,
+        progress,
+    )
+    .await?;
     Ok(verdict)
 }
 
@@ -403,7 +487,9 @@ async fn decide(
             *verdict.by_column.entry(columns[i].clone()).or_default() += 1;
         }
         if verdict.samples.len() < limits::SAMPLES_MAX {
-            verdict.samples.push(Sample::of(d, &columns, comparison.key()));
+            verdict
+                .samples
+                .push(Sample::of(d, &columns, comparison.key()));
         }
     };
     match applied {
@@ -413,7 +499,14 @@ async fn decide(
             }
         }
         Applied::Within(lag) => {
-            let waited = outwait(comparison, *lag, options.lag_wait, found.differences, progress).await?;
+            let waited = outwait(
+                comparison,
+                *lag,
+                options.lag_wait,
+                found.differences,
+                progress,
+            )
+            .await?;
             verdict.lagging = waited.lagging;
             verdict.unknown = waited.undecided.len() as u64;
             for d in &waited.drift {
@@ -431,7 +524,9 @@ async fn decide(
         Applied::ConsumerGroup(_) | Applied::Checkpoint(_) => {
             verdict.unknown = found.differences.len() as u64;
             let samples = found.differences.iter().take(limits::SAMPLES_MAX);
-            verdict.samples = samples.map(|d| Sample::of(d, &columns, comparison.key())).collect();
+            verdict.samples = samples
+                .map(|d| Sample::of(d, &columns, comparison.key()))
+                .collect();
             verdict.reasons.push(
                 "keys differ, and this version cannot tell by consumer group or checkpoint whether that is lag; \
                  `applied: { within: … }` or `applied: none` decides"
@@ -467,20 +562,36 @@ async fn outwait(
 ) -> Result<Waited> {
     let began = Instant::now();
     let until = began + lag_wait.max(lag + limits::RECHECK_PAUSE * 4);
-    let mut waited = Waited { drift: Vec::new(), lagging: 0, undecided: Vec::new() };
-    let mut open: BTreeMap<Key<'static>, (Difference, Instant)> =
-        differences.into_iter().map(|d| (d.key.clone(), (d, began))).collect();
+    let mut waited = Waited {
+        drift: Vec::new(),
+        lagging: 0,
+        undecided: Vec::new(),
+    };
+    let mut open: BTreeMap<Key<'static>, (Difference, Instant)> = differences
+        .into_iter()
+        .map(|d| (d.key.clone(), (d, began)))
+        .collect();
     while !open.is_empty() {
-        progress.stage(&format!("looking again at {} keys that differ", open.len()), "looks", None);
+        progress.stage(
+            &format!("looking again at {} keys that differ", open.len()),
+            "looks",
+            None,
+        );
         tokio::time::sleep(limits::RECHECK_PAUSE).await;
         let now = Instant::now();
         let keys: Vec<Key<'static>> = open.keys().cloned().collect();
         let mut still = BTreeMap::new();
         let mut found = 0;
         for d in comparison.again(&keys).await? {
-            let Some((old, since)) = open.get(&d.key) else { continue };
+            let Some((old, since)) = open.get(&d.key) else {
+                continue;
+            };
             found += 1;
-            let since = if old.expected == d.expected { *since } else { now };
+            let since = if old.expected == d.expected {
+                *since
+            } else {
+                now
+            };
             if now - since >= lag {
                 waited.drift.push(d);
             } else {

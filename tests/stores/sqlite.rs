@@ -406,10 +406,7 @@ async fn reading_needs_no_right_to_write() {
         let found = store.obstacles(&catalog).await.expect("known");
         assert_eq!(found[0].what, "read-only file");
         assert!(store.query("DELETE FROM t").await.is_err());
-        assert_eq!(
-            store.digest_dialect(&scan.outputs).await.expect("none"),
-            None
-        );
+        assert_eq!(store.digest_dialect(&scan).await.expect("none"), None);
         assert!(matches!(
             store.digest(&scan).await,
             Err(StoreError::Refused(_))

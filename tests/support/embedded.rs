@@ -19,8 +19,14 @@ pub struct Embedded {
 impl Embedded {
     /// A system whose databases hold what these statements make.
     pub fn new(primary: &str, read_store: &str) -> Embedded {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let system = Embedded { folder: tempfile::tempdir().unwrap(), runtime };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let system = Embedded {
+            folder: tempfile::tempdir().unwrap(),
+            runtime,
+        };
         system.sql("primary.db", primary);
         system.sql("read.db", read_store);
         system.log("");
@@ -29,7 +35,8 @@ impl Embedded {
 
     /// The usual one: a table `t (id, a, b)` and its copy `copy (id, a, b)`.
     pub fn usual() -> Embedded {
-        let table = |name| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, a TEXT, b INTEGER);");
+        let table =
+            |name| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, a TEXT, b INTEGER);");
         let system = Embedded::new(&table("t"), &table("copy"));
         system.playbook(&usual_playbook());
         system
@@ -49,10 +56,15 @@ impl Embedded {
 
     /// Runs statements on one of the databases.
     pub fn sql(&self, database: &str, sql: &str) {
-        let options = SqliteConnectOptions::new().filename(self.path(database)).create_if_missing(true);
+        let options = SqliteConnectOptions::new()
+            .filename(self.path(database))
+            .create_if_missing(true);
         self.runtime.block_on(async {
             let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+                .execute(&mut connection)
+                .await
+                .unwrap();
             connection.close().await.unwrap();
         });
     }
@@ -62,18 +74,28 @@ impl Embedded {
         let options = SqliteConnectOptions::new().filename(self.path(database));
         self.runtime.block_on(async {
             let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
             let cell = |row: &sqlx::sqlite::SqliteRow, i| {
-                row.try_get_unchecked::<Option<String>, _>(i).unwrap().unwrap_or_else(|| "∅".to_owned())
+                row.try_get_unchecked::<Option<String>, _>(i)
+                    .unwrap()
+                    .unwrap_or_else(|| "∅".to_owned())
             };
-            rows.iter().map(|row| (0..row.len()).map(|i| cell(row, i)).collect()).collect()
+            rows.iter()
+                .map(|row| (0..row.len()).map(|i| cell(row, i)).collect())
+                .collect()
         })
     }
 
     /// Runs the program on the playbook: `{}` in the arguments stands for it.
     pub fn trueup(&self, args: &[&str]) -> Ran {
         let playbook = text(&self.path("playbook.yaml"));
-        let args: Vec<&str> = args.iter().map(|a| if *a == "{}" { playbook.as_str() } else { a }).collect();
+        let args: Vec<&str> = args
+            .iter()
+            .map(|a| if *a == "{}" { playbook.as_str() } else { a })
+            .collect();
         run(command(&args).current_dir(self.folder.path()))
     }
 }
@@ -106,7 +128,11 @@ pub fn line(partition: i32, offset: i64, key: &str, value: Option<&str>) -> Stri
 /// A bare Debezium change of `t`.
 pub fn change(op: &str, lsn: u64, id: i64, a: &str, b: i64) -> String {
     let row = serde_json::json!({"id": id, "a": a, "b": b});
-    let after = if op == "d" { serde_json::Value::Null } else { row };
+    let after = if op == "d" {
+        serde_json::Value::Null
+    } else {
+        row
+    };
     serde_json::json!({
         "before": null, "after": after, "op": op, "ts_ms": 1_700_000_000_000u64 + lsn,
         "source": {"connector": "postgresql", "name": "shop", "db": "shop", "schema": "main", "table": "t",

@@ -19,7 +19,11 @@ impl Ran {
     /// The exit code must be this one.
     #[track_caller]
     pub fn exit(self, code: i32) -> Ran {
-        assert_eq!(self.code, code, "$ {}\n--- stdout\n{}\n--- stderr\n{}", self.line, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "$ {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.line, self.stdout, self.stderr
+        );
         self
     }
 
@@ -27,7 +31,12 @@ impl Ran {
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Ran {
         for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not said by $ {}\n--- stderr\n{}", self.line, self.stderr);
+            assert!(
+                self.stderr.contains(word),
+                "{word:?} is not said by $ {}\n--- stderr\n{}",
+                self.line,
+                self.stderr
+            );
         }
         self
     }
@@ -42,7 +51,10 @@ impl Ran {
 /// A command line of the built program.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
-    command.args(args).stdin(std::process::Stdio::null()).env("NO_COLOR", "1");
+    command
+        .args(args)
+        .stdin(std::process::Stdio::null())
+        .env("NO_COLOR", "1");
     command
 }
 
@@ -67,22 +79,34 @@ pub fn run(command: &mut Command) -> Ran {
 pub fn service(variable: &str) -> Option<String> {
     let found = std::env::var(variable).ok().filter(|v| !v.is_empty());
     if found.is_none() {
-        println!("SKIPPED: {variable} is not set; `tests/services run cargo test --release` sets it");
-        assert!(std::env::var_os("CI").is_none(), "{variable} is not set, and CI skips nothing");
+        println!(
+            "SKIPPED: {variable} is not set; `tests/services run cargo test --release` sets it"
+        );
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{variable} is not set, and CI skips nothing"
+        );
     }
     found
 }
 
 /// The seed of a random test: `TRUEUP_SEED`, or a new one. It is printed either way.
 pub fn seed() -> u64 {
-    let seed = std::env::var("TRUEUP_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random);
+    let seed = std::env::var("TRUEUP_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(rand::random);
     println!("TRUEUP_SEED={seed}");
     seed
 }
 
 /// `small` in CI, `full` when `tests/prove` asks for the full figures.
 pub fn size(small: usize, full: usize) -> usize {
-    if std::env::var_os("TRUEUP_PROVE").is_some() { full } else { small }
+    if std::env::var_os("TRUEUP_PROVE").is_some() {
+        full
+    } else {
+        small
+    }
 }
 
 /// A path as text.

@@ -14,7 +14,10 @@ pub struct Postgres {
 impl Postgres {
     /// `None` when the service is missing and may be.
     pub fn new() -> Option<Postgres> {
-        Some(Postgres { url: service("TRUEUP_TEST_POSTGRES")?, programs: service("TRUEUP_TEST_PGBIN")? })
+        Some(Postgres {
+            url: service("TRUEUP_TEST_POSTGRES")?,
+            programs: service("TRUEUP_TEST_PGBIN")?,
+        })
     }
 
     /// The URL of a database.
@@ -39,7 +42,11 @@ impl Postgres {
     #[track_caller]
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let url = self.url(database);
-        let output = self.program("psql").args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql]).output().unwrap();
+        let output = self
+            .program("psql")
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql])
+            .output()
+            .unwrap();
         out(&output)
     }
 
@@ -47,16 +54,31 @@ impl Postgres {
     #[track_caller]
     pub fn schema_dump(&self, database: &str, schema: &str) -> String {
         let url = self.url(database);
-        let output = self.program("pg_dump").args(["-s", "-n", schema, "-d", &url]).output().unwrap();
-        out(&output).lines().filter(|l| !l.contains("restrict ")).collect::<Vec<_>>().join("\n")
+        let output = self
+            .program("pg_dump")
+            .args(["-s", "-n", schema, "-d", &url])
+            .output()
+            .unwrap();
+        out(&output)
+            .lines()
+            .filter(|l| !l.contains("restrict "))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 /// stdout of a command that must succeed.
 #[track_caller]
 pub fn out(output: &Output) -> String {
-    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
 }
 
 /// A script of this folder.
@@ -69,5 +91,10 @@ pub fn script(name: &str) -> Command {
 /// One of Kafka's own tools, by class.
 #[track_caller]
 pub fn kafka_tool(class: &str, args: &[&str]) -> String {
-    out(&script("services").arg("kafka-tool").arg(class).args(args).output().unwrap())
+    out(&script("services")
+        .arg("kafka-tool")
+        .arg(class)
+        .args(args)
+        .output()
+        .unwrap())
 }

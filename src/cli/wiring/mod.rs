@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
-use crate::playbook::{self, Applied as Written, Bound, DatabaseKind, DatabaseUrl, Log as WrittenLog, Playbook};
 pub(super) use crate::playbook::Problems;
+use crate::playbook::{
+    self, Applied as Written, Bound, DatabaseKind, DatabaseUrl, Log as WrittenLog, Playbook,
+};
 use crate::store::{Access, Acts, Store, TableName};
 use crate::strategies::{Applied, CopyView, SourcePart, Systems};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
@@ -42,7 +44,12 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
     let systems = systems(&playbook, purpose).await?;
     let wired = view::wire(&playbook, views, &systems).await?;
-    Ok(Wired { name: playbook.name.clone(), views: wired, deletes_max: deletes_max(&playbook), systems })
+    Ok(Wired {
+        name: playbook.name.clone(),
+        views: wired,
+        deletes_max: deletes_max(&playbook),
+        systems,
+    })
 }
 
 async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
@@ -50,11 +57,21 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
         (Some(replica), Use::Verify) => replica,
         _ => &playbook.primary.url,
     };
-    let access = if purpose == Use::Replay { Access::Write } else { Access::Read };
+    let access = if purpose == Use::Replay {
+        Access::Write
+    } else {
+        Access::Read
+    };
     Ok(Systems {
         primary: store(primary, Access::Read).await.context("primary")?,
-        read_store: store(&playbook.read_store, access).await.context("read store")?,
-        log: if purpose == Use::Verify { None } else { Some(log(playbook).await?) },
+        read_store: store(&playbook.read_store, access)
+            .await
+            .context("read store")?,
+        log: if purpose == Use::Verify {
+            None
+        } else {
+            Some(log(playbook).await?)
+        },
         applied: match &playbook.applied {
             Written::ConsumerGroup(name) => Applied::ConsumerGroup(name.clone()),
             Written::Checkpoint(sql) => Applied::Checkpoint(sql.clone()),
@@ -78,18 +95,34 @@ async fn log(playbook: &Playbook) -> Result<Arc<Log>> {
     let written = playbook.log.clone();
     let open = move || {
         Ok::<_, crate::stream::StreamError>(match written {
-            WrittenLog::Kafka { brokers, properties } => {
-                let properties = properties.expose().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-                Log::Kafka(Kafka::open(KafkaConfig { brokers, properties })?)
+            WrittenLog::Kafka {
+                brokers,
+                properties,
+            } => {
+                let properties = properties
+                    .expose()
+                    .iter()
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect();
+                Log::Kafka(Kafka::open(KafkaConfig {
+                    brokers,
+                    properties,
+                })?)
             }
-            WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig { files, compacted: false })?),
+            WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig {
+                files,
+                compacted: false,
+            })?),
         })
     };
     Ok(Arc::new(crate::strategies::plan::blocking(open).await?))
 }
 
 fn table_name(written: &playbook::TableName) -> TableName {
-    TableName { schema: written.schema.clone(), name: written.name.clone() }
+    TableName {
+        schema: written.schema.clone(),
+        name: written.name.clone(),
+    }
 }
 
 /// Percentages need a table's size; a later command knows it.
@@ -103,23 +136,40 @@ fn deletes_max(playbook: &Playbook) -> Option<u64> {
 /// A new run id: the time in UTC and four random digits, fit for a schema name.
 pub(super) fn run_id() -> String {
     use std::hash::{BuildHasher, RandomState};
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let mut text = String::new();
     let micros = i64::try_from(now.as_micros()).unwrap_or(0);
-    crate::projection::calendar::write_timestamp(&mut text, micros - micros.rem_euclid(1_000_000), "");
+    crate::projection::calendar::write_timestamp(
+        &mut text,
+        micros - micros.rem_euclid(1_000_000),
+        "",
+    );
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    format!("{digits}_{:04x}", RandomState::new().hash_one(micros) & 0xffff)
+    format!(
+        "{digits}_{:04x}",
+        RandomState::new().hash_one(micros) & 0xffff
+    )
 }
 
 /// The source part of a view.
-async fn source_part(playbook: &Playbook, name: &str, systems: &Systems) -> Result<SourcePart, anyhow::Error> {
+async fn source_part(
+    playbook: &Playbook,
+    name: &str,
+    systems: &Systems,
+) -> Result<SourcePart, anyhow::Error> {
     let Some(source) = playbook.sources.iter().find(|s| s.name == name) else {
         unreachable!("the playbook checks that every view's source exists");
     };
     Ok(SourcePart {
         name: source.name.clone(),
         topic: source.topic.clone(),
-        table: systems.primary.catalog(&table_name(&source.table)).await.context("primary")?,
+        table: systems
+            .primary
+            .catalog(&table_name(&source.table))
+            .await
+            .context("primary")?,
         order_by: source.order_by.clone(),
         epochs: source.epochs.clone(),
     })
@@ -127,5 +177,9 @@ async fn source_part(playbook: &Playbook, name: &str, systems: &Systems) -> Resu
 
 /// Problems as an error, when there are any.
 fn none_or(problems: Vec<playbook::Problem>) -> Result<(), Problems> {
-    if problems.is_empty() { Ok(()) } else { Err(Problems::Found(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems::Found(problems))
+    }
 }

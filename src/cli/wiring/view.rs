@@ -13,7 +13,11 @@ use crate::store::{Acts, Catalog};
 use crate::strategies::{CopyView, SourcePart, Systems};
 
 /// Wires the views asked for.
-pub(super) async fn wire(playbook: &Playbook, asked: &[String], systems: &Systems) -> Result<Vec<CopyView>> {
+pub(super) async fn wire(
+    playbook: &Playbook,
+    asked: &[String],
+    systems: &Systems,
+) -> Result<Vec<CopyView>> {
     let mut problems = Vec::new();
     for name in asked {
         if !playbook.views.iter().any(|v| v.name == *name) {
@@ -29,12 +33,34 @@ pub(super) async fn wire(playbook: &Playbook, asked: &[String], systems: &System
     }
     none_or(std::mem::take(&mut problems))?;
     let mut views = Vec::new();
-    for view in playbook.views.iter().filter(|v| asked.is_empty() || asked.contains(&v.name)) {
+    for view in playbook
+        .views
+        .iter()
+        .filter(|v| asked.is_empty() || asked.contains(&v.name))
+    {
         let source = source_part(playbook, &view.from, systems).await?;
-        let table = systems.read_store.catalog(&table_name(&view.table)).await.context("read store")?;
-        let mut wiring = Wiring { playbook, view, source: &source, table: &table, problems: &mut problems, columns: Vec::new() };
+        let table = systems
+            .read_store
+            .catalog(&table_name(&view.table))
+            .await
+            .context("read store")?;
+        let mut wiring = Wiring {
+            playbook,
+            view,
+            source: &source,
+            table: &table,
+            problems: &mut problems,
+            columns: Vec::new(),
+        };
         if let Some((mapping, carried)) = wiring.mapping() {
-            views.push(CopyView { name: view.name.clone(), mapping, carried, scope: view.scope.clone(), source, table });
+            views.push(CopyView {
+                name: view.name.clone(),
+                mapping,
+                carried,
+                scope: view.scope.clone(),
+                source,
+                table,
+            });
         }
     }
     none_or(problems)?;
@@ -54,8 +80,18 @@ struct Wiring<'a> {
 
 impl Wiring<'_> {
     fn problem(&mut self, key: &str, what: String, fix: String) {
-        let path = format!("views.{}{}{key}", self.view.name, if key.is_empty() { "" } else { "." });
-        self.problems.push(Problem { file: self.playbook.file.clone(), line: self.view.line, path, what, fix });
+        let path = format!(
+            "views.{}{}{key}",
+            self.view.name,
+            if key.is_empty() { "" } else { "." }
+        );
+        self.problems.push(Problem {
+            file: self.playbook.file.clone(),
+            line: self.view.line,
+            path,
+            what,
+            fix,
+        });
     }
 
     /// The mapping and the carried columns; `None` when problems stand in the way.
@@ -66,7 +102,11 @@ impl Wiring<'_> {
         for (name, origin) in &written {
             let Some(target) = self.table.column(name).map(|c| c.column.clone()) else {
                 let fix = names(self.table);
-                self.problem("columns", format!("table {} has no column {name}", self.table.table), fix);
+                self.problem(
+                    "columns",
+                    format!("table {} has no column {name}", self.table.table),
+                    fix,
+                );
                 continue;
             };
             let from = match origin {
@@ -84,17 +124,34 @@ impl Wiring<'_> {
                     continue;
                 }
             };
-            columns.push(Target { column: target, from });
+            columns.push(Target {
+                column: target,
+                from,
+            });
         }
         self.accounted(&written);
         let (key, source_key) = self.key(&columns);
         let filter = self.filter();
-        if let Some(field) = self.source.order_by.clone().filter(|f| !f.starts_with("source.")) {
+        if let Some(field) = self
+            .source
+            .order_by
+            .clone()
+            .filter(|f| !f.starts_with("source."))
+        {
             self.source_column(&field);
         }
         (self.problems.len() == before).then(|| {
             let source = std::mem::take(&mut self.columns);
-            (Mapping { source, source_key, columns, key, filter }, carried)
+            (
+                Mapping {
+                    source,
+                    source_key,
+                    columns,
+                    key,
+                    filter,
+                },
+                carried,
+            )
         })
     }
 
@@ -105,7 +162,15 @@ impl Wiring<'_> {
             None => {
                 let plain = self.table.columns.iter().filter(|c| !c.generated);
                 plain
-                    .map(|c| (c.column.name.clone(), Origin::Column { name: c.column.name.clone(), former: Vec::new() }))
+                    .map(|c| {
+                        (
+                            c.column.name.clone(),
+                            Origin::Column {
+                                name: c.column.name.clone(),
+                                former: Vec::new(),
+                            },
+                        )
+                    })
                     .collect()
             }
         }
@@ -118,7 +183,14 @@ impl Wiring<'_> {
         }
         let Some(found) = self.source.table.column(name) else {
             let fix = names(&self.source.table);
-            self.problem("columns", format!("source table {} has no column {name}", self.source.table.table), fix);
+            self.problem(
+                "columns",
+                format!(
+                    "source table {} has no column {name}",
+                    self.source.table.table
+                ),
+                fix,
+            );
             return None;
         };
         self.columns.push(found.column.clone());
@@ -145,7 +217,11 @@ impl Wiring<'_> {
             let column = self.table.column(name);
             let filled = column.is_some_and(|c| c.has_default || c.column.nullable);
             if *origin == Origin::Default && column.is_some() && !filled {
-                self.problem("columns", format!("column {name} is `@default`, but it is NOT NULL and has no default"), "map it".to_owned());
+                self.problem(
+                    "columns",
+                    format!("column {name} is `@default`, but it is NOT NULL and has no default"),
+                    "map it".to_owned(),
+                );
             }
         }
     }
@@ -160,24 +236,43 @@ impl Wiring<'_> {
                     key.push(at);
                     source_key.push(source);
                 }
-                Some(_) => self.problem("key", format!("key column {name} is bookkeeping"), "a key comes from the source".to_owned()),
-                None => self.problem("key", format!("key column {name} is not among the columns"), "map it under `columns:`".to_owned()),
+                Some(_) => self.problem(
+                    "key",
+                    format!("key column {name} is bookkeeping"),
+                    "a key comes from the source".to_owned(),
+                ),
+                None => self.problem(
+                    "key",
+                    format!("key column {name} is not among the columns"),
+                    "map it under `columns:`".to_owned(),
+                ),
             }
         }
         let mut theirs = self.source.table.primary_key.clone();
-        let mut ours: Vec<String> = source_key.iter().map(|i| self.columns[*i].name.clone()).collect();
+        let mut ours: Vec<String> = source_key
+            .iter()
+            .map(|i| self.columns[*i].name.clone())
+            .collect();
         theirs.sort();
         ours.sort();
         if theirs.is_empty() {
             self.problem(
                 "from",
-                format!("source table {} has no primary key, so its rows cannot be told apart", self.source.table.table),
+                format!(
+                    "source table {} has no primary key, so its rows cannot be told apart",
+                    self.source.table.table
+                ),
                 "give it one".to_owned(),
             );
         } else if theirs != ours && key.len() == self.view.key.len() {
             self.problem(
                 "key",
-                format!("the key is {}, but rows of {} are told apart by {}", ours.join(", "), self.source.table.table, theirs.join(", ")),
+                format!(
+                    "the key is {}, but rows of {} are told apart by {}",
+                    ours.join(", "),
+                    self.source.table.table,
+                    theirs.join(", ")
+                ),
                 "a copy keeps its source's key, under whatever names".to_owned(),
             );
         }
@@ -187,12 +282,18 @@ impl Wiring<'_> {
     fn filter(&mut self) -> Vec<(usize, Test)> {
         let mut filter = Vec::new();
         for (name, written) in &self.view.filter {
-            let Some(at) = self.source_column(name) else { continue };
+            let Some(at) = self.source_column(name) else {
+                continue;
+            };
             let kind = self.columns[at].kind.clone();
             match test(written, &kind) {
                 Ok(test) => filter.push((at, test)),
                 Err(value) => {
-                    self.problem("where", format!("{value} is no value of column {name}, whose type is {kind}"), "write it as the database prints it".to_owned());
+                    self.problem(
+                        "where",
+                        format!("{value} is no value of column {name}, whose type is {kind}"),
+                        "write it as the database prints it".to_owned(),
+                    );
                 }
             }
         }
@@ -203,7 +304,12 @@ impl Wiring<'_> {
 /// A test with its values read as the column's type; the value that is none as the error.
 fn test(written: &WrittenTest, kind: &ColumnType) -> Result<Test, String> {
     Ok(match written {
-        WrittenTest::AnyOf(values) => Test::AnyOf(values.iter().map(|v| scalar(v, kind)).collect::<Result<_, _>>()?),
+        WrittenTest::AnyOf(values) => Test::AnyOf(
+            values
+                .iter()
+                .map(|v| scalar(v, kind))
+                .collect::<Result<_, _>>()?,
+        ),
         WrittenTest::IsNull => Test::AnyOf(vec![Cell::Null]),
         WrittenTest::Not(test_) => Test::Not(Box::new(test(test_, kind)?)),
     })
@@ -216,11 +322,17 @@ fn scalar(value: &Scalar, kind: &ColumnType) -> Result<Cell<'static>, String> {
         Scalar::Int(i) => i.to_string(),
         Scalar::Number(text) | Scalar::Text(text) => text.clone(),
     };
-    text::read(kind, &written).map(Cell::into_owned).ok_or(written)
+    text::read(kind, &written)
+        .map(Cell::into_owned)
+        .ok_or(written)
 }
 
 /// The names that a table has, for a fix.
 fn names(table: &Catalog) -> String {
-    let names: Vec<&str> = table.columns.iter().map(|c| c.column.name.as_str()).collect();
+    let names: Vec<&str> = table
+        .columns
+        .iter()
+        .map(|c| c.column.name.as_str())
+        .collect();
     format!("it has {}", names.join(", "))
 }

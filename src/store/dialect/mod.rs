@@ -1,11 +1,51 @@
-//! SQL text, made by functions without I/O: what a statement says can be read in a snapshot test.
+//! SQL text, made by functions without I/O; the drivers only execute it.
 
+pub mod postgres;
+pub mod postgres_build;
+pub mod postgres_catalog;
+pub mod postgres_load;
+pub mod postgres_scan;
+pub mod postgres_swap;
 pub mod sqlite;
 pub mod sqlite_load;
 pub mod sqlite_swap;
 
 use crate::projection::cell::Cell;
 use crate::projection::mapping::Test;
+
+/// An identifier, quoted always, so that no name is ever a keyword or folded.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A test as a condition of two outcomes: NULL is a value like any other. `among` renders "the column is one of these"
+/// for values that are not NULL (at least one), `null` renders "the column is NULL"; both may come out NULL in SQL.
+#[must_use]
+pub fn condition(
+    test: &Test,
+    among: &dyn Fn(&[Cell<'static>]) -> Option<String>,
+    null: &str,
+) -> String {
+    match test {
+        Test::Not(test) => format!("({}) IS NOT TRUE", condition(test, among, null)),
+        Test::AnyOf(values) => {
+            let (nulls, known): (Vec<_>, Vec<_>) = values
+                .iter()
+                .cloned()
+                .partition(|v| matches!(v, Cell::Null));
+            let parts: Vec<String> = among(&known)
+                .into_iter()
+                .chain((!nulls.is_empty()).then(|| null.to_owned()))
+                .collect();
+            match parts.len() {
+                0 => "FALSE".to_owned(),
+                1 => parts.concat(),
+                _ => format!("({})", parts.join(" OR ")),
+            }
+        }
+    }
+}
 
 /// A test of one column as SQL that is true or false and never NULL. `value` writes one non-NULL value as the
 /// database compares it with `column`, or returns `None` for a value that no row can have.

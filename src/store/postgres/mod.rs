@@ -1,1 +1,318 @@
-//! PostgreSQL.
+//! PostgreSQL. Connections and the acts; each act lives in the file that the dispatch below names.
+
+mod build;
+mod catalog;
+mod encode;
+mod fail;
+mod load;
+mod read;
+mod swap;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use tokio::sync::Mutex;
+
+use super::dialect::{postgres as sql, postgres_load};
+use super::{
+    Access, Acts, Batch, Blocker, Catalog, Digest, Encoder, Identity, NextOffset, Obstacle,
+    RowStream, RunState, Scan, Settle, Shadow, StoreError, Swapped, TableName, WritePermit,
+};
+use crate::projection::cell::Row;
+use crate::projection::change::Key;
+use crate::projection::version::Version;
+
+/// Connections of the pool.
+const CONNECTIONS_MAX: u32 = 6;
+/// Longest wait for a connection.
+const CONNECT_SECONDS_MAX: u64 = 10;
+/// Longest statement of a session that only reads; those that build indexes have no bound.
+const READ_STATEMENT_SECONDS_MAX: u32 = 3_600;
+/// Longest wait for a lock outside the swap's own ladder.
+const LOCK_SECONDS_MAX: u32 = 5;
+/// Longest pause within a transaction before the server ends it.
+const IDLE_SECONDS_MAX: u32 = 300;
+/// Oldest server whose catalog is understood.
+const VERSION_MIN: i32 = 120_000;
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    options: PgConnectOptions,
+    session: String,
+    database: String,
+    version: i32,
+    encoding: String,
+    /// The sessions that hold the locks of running runs, by run.
+    held: Mutex<HashMap<String, PgConnection>>,
+    /// After the last write of a run's shadow: next transaction number and time.
+    boundaries: Mutex<HashMap<String, (i64, String)>>,
+}
+
+impl Postgres {
+    /// Connects. `redacted` stands for the URL in messages.
+    ///
+    /// # Errors
+    /// When the URL is none, the server cannot be reached within ten seconds, refuses the login or is too old.
+    pub async fn connect(
+        url: &str,
+        redacted: &str,
+        access: Access,
+    ) -> Result<Postgres, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|problem| StoreError::Refused(format!("{redacted}: {problem}")))?
+            .application_name("trueup")
+            .disable_statement_logging();
+        let read_only = access == Access::Read;
+        let statement = if read_only {
+            READ_STATEMENT_SECONDS_MAX
+        } else {
+            0
+        };
+        let session = sql::session(read_only, statement, LOCK_SECONDS_MAX, IDLE_SECONDS_MAX);
+        let each = session.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
+            .after_connect(move |connection, _| {
+                let session = each.clone();
+                Box::pin(async move { execute(connection, &session).await })
+            })
+            .connect_lazy_with(options.clone());
+        let mut store = Postgres {
+            pool,
+            options,
+            session,
+            database: redacted.to_owned(),
+            version: 0,
+            encoding: String::new(),
+            held: Mutex::default(),
+            boundaries: Mutex::default(),
+        };
+        store.greet().await?;
+        Ok(store)
+    }
+
+    /// The first connection is made outside the pool, which would try a closed port again and again and then say
+    /// only that time ran out.
+    async fn greet(&mut self) -> Result<(), StoreError> {
+        let mut connection = self.dedicated().await?;
+        let asked =
+            "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')";
+        let row = one(&mut connection, asked)
+            .await
+            .map_err(|e| self.fail("asking for the version", e))?;
+        self.version = get(&row, 0)?;
+        self.encoding = get(&row, 1)?;
+        // The server ends a session that goes away without a word just as well.
+        let _ = connection.close().await;
+        if self.version < VERSION_MIN {
+            return Err(StoreError::Refused(format!(
+                "{}: PostgreSQL {} is too old; {} or newer is needed",
+                self.database,
+                self.version / 10_000,
+                VERSION_MIN / 10_000
+            )));
+        }
+        Ok(())
+    }
+
+    /// A connection beside the pool, for a lock that lasts and for statements that take as long as they take.
+    async fn dedicated(&self) -> Result<PgConnection, StoreError> {
+        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            execute(&mut connection, &self.session).await?;
+            Ok(connection)
+        };
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(connected) => connected.map_err(|e| self.fail("connecting", e)),
+            Err(_) => Err(StoreError::Unreachable {
+                database: self.database.clone(),
+                problem: format!("no answer within {CONNECT_SECONDS_MAX} s"),
+            }),
+        }
+    }
+
+    async fn acquire(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
+        self.pool
+            .acquire()
+            .await
+            .map_err(|e| self.fail("connecting", e))
+    }
+
+    async fn begin_transaction(
+        &self,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
+        self.pool
+            .begin()
+            .await
+            .map_err(|e| self.fail("connecting", e))
+    }
+
+    /// Rows of one statement, outside a transaction.
+    async fn ask(&self, act: &str, sql: &str) -> Result<Vec<PgRow>, StoreError> {
+        let mut connection = self.acquire().await?;
+        all(&mut connection, sql)
+            .await
+            .map_err(|e| self.fail(act, e))
+    }
+
+    fn fail(&self, act: &str, error: sqlx::Error) -> StoreError {
+        fail::store_error(&self.database, act, error)
+    }
+}
+
+/// Runs statements by the simple protocol. Their text is made in `dialect`, every name quoted, every value escaped.
+async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Rows affected by the last of these statements.
+async fn affected(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map(|done| done.rows_affected())
+}
+
+async fn all(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await
+}
+
+async fn one(connection: &mut PgConnection, sql: &str) -> Result<PgRow, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await
+}
+
+/// A cell of an answer; of another type than expected only by a mistake of ours.
+fn get<'r, T>(row: &'r PgRow, at: usize) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    sqlx::Row::try_get(row, at).map_err(|problem| StoreError::Sql {
+        act: "reading an answer".to_owned(),
+        problem: problem.to_string(),
+    })
+}
+
+impl Acts for Postgres {
+    async fn identity(&self) -> Result<Identity, StoreError> {
+        self.read_identity().await
+    }
+
+    async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
+        self.read_catalog(table).await
+    }
+
+    async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError> {
+        self.name_digest(scan).await
+    }
+
+    async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
+        self.read_digest(scan).await
+    }
+
+    async fn rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
+        self.read_rows(&scan).await
+    }
+
+    async fn lookup(
+        &self,
+        scan: &Scan,
+        keys: &[Key<'static>],
+    ) -> Result<Vec<Row<'static>>, StoreError> {
+        self.read_keys(scan, keys).await
+    }
+
+    async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError> {
+        self.read_split(scan, parts).await
+    }
+
+    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+        self.read_position().await
+    }
+
+    async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        self.read_query(sql).await
+    }
+
+    async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError> {
+        self.read_obstacles(table).await
+    }
+
+    fn encoder(&self, shadow: &Shadow) -> Box<dyn Encoder> {
+        Box::new(encode::CopyEncoder::new(shadow))
+    }
+
+    async fn begin(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        self.begin_run(shadow).await
+    }
+
+    async fn append(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        batch: Batch,
+        next: &[NextOffset],
+    ) -> Result<(), StoreError> {
+        self.append_batch(shadow, batch, next).await
+    }
+
+    async fn settle(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+    ) -> Result<(), StoreError> {
+        self.settle_later(shadow, by).await
+    }
+
+    async fn replace(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    ) -> Result<(), StoreError> {
+        self.replace_rows(shadow, rows).await
+    }
+
+    async fn build(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        self.build_shadow(shadow).await
+    }
+
+    fn shadow_table(&self, shadow: &Shadow) -> TableName {
+        postgres_load::shadow_table(shadow)
+    }
+
+    async fn seal(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        self.seal_shadow(shadow).await
+    }
+
+    async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError> {
+        self.find_old_snapshots(shadow).await
+    }
+
+    async fn swap(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
+        self.swap_tables(shadow).await
+    }
+
+    async fn end(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        self.end_run(shadow, state).await
+    }
+}

@@ -34,7 +34,7 @@ use crate::projection::version::Version;
 use super::dialect::sqlite::Bind;
 use super::dialect::sqlite_load;
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Digest, Encoder, Identity, NextOffset, Obstacle, Output,
+    Access, Acts, Batch, Blocker, Catalog, Digest, Encoder, Identity, NextOffset, Obstacle,
     RowStream, RunState, Scan, Settle, Shadow, StoreError, Swapped, TableName, WritePermit,
 };
 use error::Doing;
@@ -298,7 +298,7 @@ impl Acts for Sqlite {
     }
 
     /// SQLite has no hash of rows.
-    async fn digest_dialect(&self, _: &[Output]) -> Result<Option<String>, StoreError> {
+    async fn digest_dialect(&self, _: &Scan) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
 

@@ -1,0 +1,569 @@
+//! The statements of a load: trueup's own tables, the shadow and its later changes, keys and grants, the swap.
+
+use super::postgres::{list, quoted, string, table};
+use crate::projection::cell::Cell;
+use crate::projection::change::Key;
+use crate::projection::text;
+use crate::projection::types::ColumnType;
+use crate::store::{NextOffset, Shadow, TableName};
+
+/// Version of trueup's own tables that this program writes.
+pub const OWN_VERSION: i32 = 1;
+
+/// The columns that only the load needs, and their types.
+pub const TRAILING: [(&str, &str); 4] = [
+    ("trueup_partition", "integer"),
+    ("trueup_offset", "bigint"),
+    ("trueup_rank", "bytea"),
+    ("trueup_clock", "bigint"),
+];
+
+/// What the table of later changes has besides.
+pub const LATER: [(&str, &str); 3] = [
+    ("trueup_arrival", "bigint"),
+    ("trueup_gone", "boolean"),
+    ("trueup_holes", "integer[]"),
+];
+
+/// Longest name that PostgreSQL keeps, in bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// Longest run id: its schemas' names must not be cut.
+pub const RUN_BYTES_MAX: usize = NAME_BYTES_MAX - "trueup_old_".len();
+
+/// Schema of the shadow.
+#[must_use]
+pub fn shadow_schema(run: &str) -> String {
+    format!("trueup_{run}")
+}
+
+/// Schema that the old table is kept in.
+#[must_use]
+pub fn old_schema(run: &str) -> String {
+    format!("trueup_old_{run}")
+}
+
+/// The shadow: the live table's name in a schema of its own.
+#[must_use]
+pub fn shadow_table(shadow: &Shadow) -> TableName {
+    TableName {
+        schema: Some(shadow_schema(&shadow.run)),
+        name: shadow.live.table.name.clone(),
+    }
+}
+
+/// The table of later changes; the suffix survives a name that is already as long as can be.
+#[must_use]
+pub fn later_table(shadow: &Shadow) -> TableName {
+    const SUFFIX: &str = "_trueup_later";
+    let mut name = shadow.live.table.name.clone();
+    while name.len() + SUFFIX.len() > NAME_BYTES_MAX {
+        name.pop();
+    }
+    TableName {
+        schema: Some(shadow_schema(&shadow.run)),
+        name: name + SUFFIX,
+    }
+}
+
+/// Creates trueup's own tables.
+#[must_use]
+pub fn own_tables() -> String {
+    format!(
+        "CREATE TABLE trueup.meta (version integer NOT NULL); INSERT INTO trueup.meta VALUES ({OWN_VERSION}); \
+         CREATE TABLE trueup.run (id text PRIMARY KEY, kind text NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, \
+         table_id bigint NOT NULL, state text NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, \
+         heartbeat_at timestamptz, built boolean NOT NULL DEFAULT FALSE, old_table text); \
+         CREATE TABLE trueup.position (run text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next_offset bigint NOT NULL, \
+         PRIMARY KEY (run, topic, partition))"
+    )
+}
+
+/// The number of a table's advisory lock. It is of the name, since a swap changes the OID.
+#[must_use]
+pub fn lock_number(name: &TableName) -> String {
+    format!(
+        "hashtextextended({}, 7)",
+        string(&format!("trueup {}", table(name)))
+    )
+}
+
+/// Rows of the run table that another session may have left as running.
+#[must_use]
+pub fn running(live: &TableName) -> String {
+    format!(
+        "SELECT id FROM trueup.run WHERE state = 'running' AND {}",
+        of_table(live)
+    )
+}
+
+/// Runs whose swap is done, but whose empty schema is still there.
+#[must_use]
+pub fn emptied(live: &TableName) -> String {
+    format!(
+        "SELECT id FROM trueup.run WHERE state = 'swapped' AND to_regnamespace(quote_ident('trueup_' || id)) IS NOT NULL AND {}",
+        of_table(live)
+    )
+}
+
+fn of_table(live: &TableName) -> String {
+    let schema = live.schema.as_deref().unwrap_or_default();
+    format!(
+        "table_schema = {} AND table_name = {}",
+        string(schema),
+        string(&live.name)
+    )
+}
+
+/// Removes what a run left: its shadow with everything in it, and its positions.
+#[must_use]
+pub fn discard(run: &str) -> String {
+    format!(
+        "DROP SCHEMA IF EXISTS {} CASCADE; DROP SCHEMA IF EXISTS {} RESTRICT; DELETE FROM trueup.position WHERE run = {}; {}",
+        quoted(&shadow_schema(run)),
+        quoted(&old_schema(run)),
+        string(run),
+        ended(run, "discarded")
+    )
+}
+
+/// Marks a run as ended.
+#[must_use]
+pub fn ended(run: &str, state: &str) -> String {
+    format!(
+        "UPDATE trueup.run SET state = {}, ended_at = clock_timestamp() WHERE id = {} AND state = 'running'",
+        string(state),
+        string(run)
+    )
+}
+
+/// Records a run.
+#[must_use]
+pub fn record(shadow: &Shadow) -> String {
+    let live = &shadow.live;
+    format!(
+        "INSERT INTO trueup.run (id, kind, table_schema, table_name, table_id, state, heartbeat_at) VALUES ({}, 'replay', {}, {}, {}, 'running', clock_timestamp())",
+        string(&shadow.run),
+        string(live.table.schema.as_deref().unwrap_or_default()),
+        string(&live.table.name),
+        live.id
+    )
+}
+
+/// Creates the shadow and the table of later changes. `options` are the live table's storage parameters.
+#[must_use]
+pub fn create(shadow: &Shadow, options: &[(String, String)], version: i32) -> String {
+    let name = table(&shadow_table(shadow));
+    let trailing: Vec<String> = TRAILING.iter().map(|(n, t)| format!("{n} {t}")).collect();
+    let compression = if version >= 140_000 {
+        " INCLUDING COMPRESSION"
+    } else {
+        ""
+    };
+    let mut sql = format!(
+        "CREATE SCHEMA {}; CREATE TABLE {name} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED \
+         INCLUDING STORAGE INCLUDING COMMENTS{compression}, {})",
+        quoted(&shadow_schema(&shadow.run)),
+        table(&shadow.live.table),
+        trailing.join(", ")
+    );
+    let mut loading = options.to_vec();
+    if !has_autovacuum(options) {
+        // A vacuum in the middle of the load would make the statements that follow wait for it.
+        loading.push(("autovacuum_enabled".to_owned(), "false".to_owned()));
+    }
+    sql.push_str(&format!(
+        "; ALTER TABLE {name} SET ({})",
+        assigned(&loading)
+    ));
+    for column in relaxed(shadow) {
+        sql.push_str(&format!(
+            "; ALTER TABLE {name} ALTER COLUMN {} DROP NOT NULL",
+            quoted(column)
+        ));
+    }
+    let mut columns: Vec<String> = shadow
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, c)| format!("{} {}", quoted(&c.name), later_type(shadow, at)))
+        .collect();
+    columns.extend(
+        TRAILING
+            .iter()
+            .chain(&LATER)
+            .map(|(n, t)| format!("{n} {t}")),
+    );
+    sql.push_str(&format!(
+        "; CREATE TABLE {} ({})",
+        table(&later_table(shadow)),
+        columns.join(", ")
+    ));
+    sql
+}
+
+/// Keys keep their type, since `1.0` and `1.00` are one key; everything else is kept as text, which takes the holes and
+/// needs no domain's consent.
+fn later_type(shadow: &Shadow, at: usize) -> String {
+    let column = &shadow.columns[at];
+    match shadow.live.column(&column.name) {
+        Some(live) if shadow.key.contains(&at) => live.sql_type.clone(),
+        _ => "text".to_owned(),
+    }
+}
+
+/// Columns that must be written, by nobody before they are carried over.
+fn relaxed(shadow: &Shadow) -> impl Iterator<Item = &str> {
+    shadow.carried.iter().map(String::as_str).filter(|name| {
+        shadow
+            .live
+            .column(name)
+            .is_some_and(|c| !c.column.nullable && !c.has_default)
+    })
+}
+
+fn has_autovacuum(options: &[(String, String)]) -> bool {
+    options.iter().any(|(name, _)| name == "autovacuum_enabled")
+}
+
+/// `toast."x" = 'v'` for a parameter of the TOAST table.
+pub(super) fn assigned(options: &[(String, String)]) -> String {
+    let one = |(name, value): &(String, String)| match name.split_once('.') {
+        Some((space, name)) => format!("{space}.{} = {}", quoted(name), string(value)),
+        None => format!("{} = {}", quoted(name), string(value)),
+    };
+    options.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn names(shadow: &Shadow) -> impl Iterator<Item = &str> {
+    shadow.columns.iter().map(|c| c.name.as_str())
+}
+
+fn key_names(shadow: &Shadow) -> impl Iterator<Item = &str> {
+    shadow
+        .key
+        .iter()
+        .map(|at| shadow.columns[*at].name.as_str())
+}
+
+fn trailing_names<'a>() -> impl Iterator<Item = &'a str> {
+    TRAILING.iter().map(|(name, _)| *name)
+}
+
+fn later_names<'a>() -> impl Iterator<Item = &'a str> {
+    LATER.iter().map(|(name, _)| *name)
+}
+
+/// `COPY` into the shadow.
+#[must_use]
+pub fn copy_first(shadow: &Shadow) -> String {
+    format!(
+        "COPY {} ({}) FROM STDIN",
+        table(&shadow_table(shadow)),
+        list(names(shadow).chain(trailing_names()))
+    )
+}
+
+/// `COPY` into the table of later changes.
+#[must_use]
+pub fn copy_again(shadow: &Shadow) -> String {
+    format!(
+        "COPY {} ({}) FROM STDIN",
+        table(&later_table(shadow)),
+        list(names(shadow).chain(trailing_names()).chain(later_names()))
+    )
+}
+
+/// The run's next offsets, and a sign of life.
+#[must_use]
+pub fn positions(run: &str, next: &[NextOffset]) -> String {
+    let run = string(run);
+    let alive = format!("UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = {run}");
+    if next.is_empty() {
+        return alive;
+    }
+    let rows: Vec<String> = next
+        .iter()
+        .map(|n| {
+            format!(
+                "({run}, {}, {}, {})",
+                string(&n.topic),
+                n.partition,
+                n.offset
+            )
+        })
+        .collect();
+    format!(
+        "INSERT INTO trueup.position (run, topic, partition, next_offset) VALUES {} \
+         ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset; {alive}",
+        rows.join(", ")
+    )
+}
+
+/// Moves the shadow's rows of all keys that have later changes beside these, as those that came first.
+#[must_use]
+pub fn move_held(shadow: &Shadow) -> String {
+    let later = table(&later_table(shadow));
+    let keys = list(key_names(shadow));
+    let same: Vec<String> = key_names(shadow)
+        .map(|k| format!("s.{0} = k.{0}", quoted(k)))
+        .collect();
+    let all: Vec<&str> = names(shadow).chain(trailing_names()).collect();
+    let returned: Vec<String> = all.iter().map(|n| format!("s.{}", quoted(n))).collect();
+    let mut moved: Vec<String> = shadow
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, c)| {
+            let name = quoted(&c.name);
+            if shadow.key.contains(&at) {
+                name
+            } else {
+                format!("CAST({name} AS text)")
+            }
+        })
+        .collect();
+    moved.extend(trailing_names().map(quoted));
+    format!(
+        "WITH gone AS (DELETE FROM {} AS s USING (SELECT DISTINCT {keys} FROM {later}) AS k WHERE {} RETURNING {}) \
+         INSERT INTO {later} ({}, trueup_arrival, trueup_gone) SELECT {}, -1, FALSE FROM gone",
+        table(&shadow_table(shadow)),
+        same.join(" AND "),
+        returned.join(", "),
+        list(all.iter().copied()),
+        moved.join(", ")
+    )
+}
+
+/// Whether there are later changes.
+#[must_use]
+pub fn any_later(shadow: &Shadow) -> String {
+    format!(
+        "SELECT EXISTS (SELECT FROM {})",
+        table(&later_table(shadow))
+    )
+}
+
+/// The later changes in order of arrival within their key, and the types of what comes out.
+#[must_use]
+pub fn copy_later(shadow: &Shadow) -> (String, Vec<ColumnType>) {
+    let int = || ColumnType::INT64;
+    let mut kinds: Vec<ColumnType> = shadow.columns.iter().map(|c| c.kind.clone()).collect();
+    kinds.extend([
+        int(),
+        int(),
+        ColumnType::Bytes,
+        int(),
+        int(),
+        ColumnType::Bool,
+    ]);
+    kinds.push(ColumnType::Array(Box::new(int())));
+    let order: Vec<String> = shadow
+        .key
+        .iter()
+        .map(|at| {
+            let column = &shadow.columns[*at];
+            let collate = if matches!(column.kind, ColumnType::Text { .. }) {
+                " COLLATE \"C\""
+            } else {
+                ""
+            };
+            format!("{}{collate}", quoted(&column.name))
+        })
+        .collect();
+    let sql = format!(
+        "COPY (SELECT {} FROM {} ORDER BY {}, trueup_arrival) TO STDOUT",
+        list(names(shadow).chain(trailing_names()).chain(later_names())),
+        table(&later_table(shadow)),
+        order.join(", ")
+    );
+    (sql, kinds)
+}
+
+/// Empties the table of later changes.
+#[must_use]
+pub fn empty_later(shadow: &Shadow) -> String {
+    format!("TRUNCATE {}", table(&later_table(shadow)))
+}
+
+/// Deletes the rows of these keys from the shadow: one statement of any size, since the keys come as arrays.
+#[must_use]
+pub fn delete_keys(shadow: &Shadow, keys: &[&Key<'static>]) -> String {
+    let mut arrays = Vec::with_capacity(shadow.key.len());
+    for (place, at) in shadow.key.iter().enumerate() {
+        let column = &shadow.columns[*at];
+        let cells: Vec<Cell<'static>> = keys.iter().map(|k| k.0[place].clone()).collect();
+        let array = text::of(&Cell::Array(cells)).unwrap_or_default();
+        let kind = shadow
+            .live
+            .column(&column.name)
+            .map_or("text", |c| c.sql_type.as_str());
+        arrays.push(format!("{}::{kind}[]", string(&array)));
+    }
+    let aliases: Vec<String> = (0..arrays.len()).map(|i| format!("k{i}")).collect();
+    let same: Vec<String> = key_names(shadow)
+        .zip(&aliases)
+        .map(|(name, alias)| format!("s.{} = k.{alias}", quoted(name)))
+        .collect();
+    format!(
+        "DELETE FROM {} AS s USING unnest({}) AS k ({}) WHERE {}",
+        table(&shadow_table(shadow)),
+        arrays.join(", "),
+        aliases.join(", "),
+        same.join(" AND ")
+    )
+}
+
+/// Carries the columns that nobody loads over from the live table, where they differ; `None` when there are none.
+#[must_use]
+pub fn carry(shadow: &Shadow) -> Option<String> {
+    if shadow.carried.is_empty() {
+        return None;
+    }
+    let set: Vec<String> = shadow
+        .carried
+        .iter()
+        .map(|c| format!("{0} = l.{0}", quoted(c)))
+        .collect();
+    let differ: Vec<String> = shadow
+        .carried
+        .iter()
+        .map(|name| {
+            let column = quoted(name);
+            // Types without equality are compared as they print.
+            match shadow.live.column(name).map(|c| &c.column.kind) {
+                Some(ColumnType::Json | ColumnType::Other(_) | ColumnType::Array(_)) | None => {
+                    format!("CAST(s.{column} AS text) IS DISTINCT FROM CAST(l.{column} AS text)")
+                }
+                Some(_) => format!("s.{column} IS DISTINCT FROM l.{column}"),
+            }
+        })
+        .collect();
+    let same: Vec<String> = key_names(shadow)
+        .map(|k| format!("s.{0} = l.{0}", quoted(k)))
+        .collect();
+    Some(format!(
+        "UPDATE {} AS s SET {} FROM {} AS l WHERE {} AND ({})",
+        table(&shadow_table(shadow)),
+        set.join(", "),
+        table(&shadow.live.table),
+        same.join(" AND "),
+        differ.join(" OR ")
+    ))
+}
+
+/// Takes off what only the load needed. `options` are the live table's storage parameters.
+#[must_use]
+pub fn seal(shadow: &Shadow, options: &[(String, String)]) -> String {
+    let name = table(&shadow_table(shadow));
+    let mut acts: Vec<String> = trailing_names()
+        .map(|n| format!("DROP COLUMN IF EXISTS {n}"))
+        .collect();
+    acts.extend(relaxed(shadow).map(|c| format!("ALTER COLUMN {} SET NOT NULL", quoted(c))));
+    if !has_autovacuum(options) {
+        acts.push("RESET (autovacuum_enabled)".to_owned());
+    }
+    format!(
+        "ALTER TABLE {name} {}; DROP TABLE IF EXISTS {}",
+        acts.join(", "),
+        table(&later_table(shadow))
+    )
+}
+
+/// Gives the planner the size of the table of later changes.
+#[must_use]
+pub fn analyze_later(shadow: &Shadow) -> String {
+    format!("ANALYZE {}", table(&later_table(shadow)))
+}
+
+/// Drops a schema that a swap has emptied.
+#[must_use]
+pub fn drop_emptied(run: &str) -> String {
+    format!(
+        "DROP SCHEMA IF EXISTS {} RESTRICT",
+        quoted(&shadow_schema(run))
+    )
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::projection::types::Column;
+    use crate::store::dialect::postgres::column_type;
+    use crate::store::{Catalog, CatalogColumn};
+
+    pub(in crate::store::dialect) fn shadow() -> Shadow {
+        let column = |name: &str, sql_type: &str, nullable| CatalogColumn {
+            column: Column {
+                name: name.to_owned(),
+                kind: column_type(sql_type),
+                nullable,
+            },
+            sql_type: sql_type.to_owned(),
+            has_default: false,
+            generated: false,
+        };
+        let columns = vec![
+            column("id", "bigint", false),
+            column("Name", "character varying(5)", true),
+            column("note", "jsonb", false),
+        ];
+        Shadow {
+            run: "r1".to_owned(),
+            columns: columns[..2].iter().map(|c| c.column.clone()).collect(),
+            key: vec![0],
+            carried: vec!["note".to_owned()],
+            rank_words: 1,
+            live: Catalog {
+                table: TableName {
+                    schema: Some("read".to_owned()),
+                    name: "accounts".to_owned(),
+                },
+                id: 42,
+                columns,
+                primary_key: vec!["id".to_owned()],
+                unique_keys: Vec::new(),
+                rows_estimate: None,
+                bytes: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_shadow_and_its_end() {
+        let options = [
+            ("fillfactor".to_owned(), "70".to_owned()),
+            ("toast.autovacuum_enabled".to_owned(), "off".to_owned()),
+        ];
+        insta::assert_snapshot!(create(&shadow(), &options, 150_000).replace("; ", ";\n"), @"");
+        insta::assert_snapshot!(seal(&shadow(), &options), @"");
+        insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @"");
+    }
+
+    #[test]
+    fn settling() {
+        insta::assert_snapshot!(copy_first(&shadow()), @"");
+        insta::assert_snapshot!(copy_again(&shadow()), @"");
+        insta::assert_snapshot!(move_held(&shadow()), @"");
+        insta::assert_snapshot!(copy_later(&shadow()).0, @"");
+        insta::assert_snapshot!(delete_keys(&shadow(), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @"");
+        insta::assert_snapshot!(carry(&shadow()).expect("a carried column"), @"");
+        let next = [NextOffset {
+            topic: "t'".to_owned(),
+            partition: 1,
+            offset: 9,
+        }];
+        insta::assert_snapshot!(positions("r1", &next), @"");
+    }
+
+    #[test]
+    fn long_names_are_cut_before_the_suffix() {
+        let mut shadow = shadow();
+        shadow.live.table.name = "ä".repeat(31);
+        let later = later_table(&shadow).name;
+        assert!(
+            later.len() <= 63 && later.ends_with("_trueup_later"),
+            "{later}"
+        );
+    }
+}
