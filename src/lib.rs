@@ -1,2 +1,3 @@
 //! trueup.
 pub mod projection;
+pub mod stream;
