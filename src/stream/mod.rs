@@ -6,9 +6,9 @@
 //! Everything here blocks: call it from a thread of its own, never from an async task.
 //! One more kind of log is one more folder beside `kafka/` and `archive/`, and one more arm below.
 
-pub mod archive;
+mod archive;
 mod error;
-pub mod kafka;
+mod kafka;
 pub mod limits;
 mod progress;
 mod types;

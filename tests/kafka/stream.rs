@@ -215,13 +215,17 @@ fn a_plain_topic_whole_and_in_part() {
     }
     assert!(seen.contains(&(0, 5000, Some("gone".to_owned()), None)));
     assert!(seen.contains(&(1, 5000, None, Some(String::new()))));
+    parts_and_ends(&topic, &log);
+}
 
+/// Of the topic that the test above has made.
+fn parts_and_ends(topic: &Made, log: &Log) {
     let part = [
         topic.range(2, 10, 20),
         topic.range(0, 4990, 5001),
         topic.range(3, 7, 7),
     ];
-    let (seen, outcome) = read(&log, &part).unwrap();
+    let (seen, outcome) = read(log, &part).unwrap();
     assert_eq!(seen.len(), 21);
     let next: Vec<(i32, i64)> = outcome
         .next
@@ -230,7 +234,7 @@ fn a_plain_topic_whole_and_in_part() {
         .collect();
     assert_eq!(next, [(2, 20), (0, 5001), (3, 7)]);
 
-    let peeks = log.peek(&topic.all(&log), 2).unwrap();
+    let peeks = log.peek(&topic.all(log), 2).unwrap();
     assert_eq!(
         (peeks[0].first[1].offset, peeks[0].last[1].offset),
         (1, 5000)
@@ -241,7 +245,7 @@ fn a_plain_topic_whole_and_in_part() {
     ];
     assert_eq!(peeks[1].last[1].headers, headers);
 
-    let beyond = read(&log, &[topic.range(2, 10, 5001)]).unwrap_err();
+    let beyond = read(log, &[topic.range(2, 10, 5001)]).unwrap_err();
     assert!(
         matches!(
             beyond,

@@ -87,6 +87,10 @@ impl Index {
         for (number, file) in files.iter().enumerate() {
             let mut lines = Lines::open(file)?;
             while let Some(line) = lines.next()? {
+                if let Some(scan) = Scan::glance(line) {
+                    index.add(number, &scan);
+                    continue;
+                }
                 match serde_json::from_str::<Scan<'_>>(line) {
                     Ok(scan) => index.add(number, &scan),
                     Err(error) => {
@@ -126,9 +130,48 @@ struct Scan<'a> {
     offset: i64,
 }
 
+impl<'a> Scan<'a> {
+    /// The position of a line that begins as kcat begins its lines. The rest is not looked at, which makes this
+    /// pass several times faster; reading does look at it.
+    fn glance(line: &'a str) -> Option<Scan<'a>> {
+        let line = line.trim_end().strip_suffix('}')?;
+        let (topic, rest) = line.strip_prefix("{\"topic\":\"")?.split_once('"')?;
+        let (partition, rest) = rest.strip_prefix(",\"partition\":")?.split_once(',')?;
+        let (offset, _) = rest.strip_prefix("\"offset\":")?.split_once(',')?;
+        if topic.contains('\\') {
+            return None;
+        }
+        Some(Scan {
+            topic: Cow::Borrowed(topic),
+            partition: partition.parse().ok()?,
+            offset: offset.parse().ok()?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_glance_sees_what_a_scan_sees_or_nothing() {
+        for line in [
+            r#"{"topic":"t","partition":0,"offset":7,"key":null}"#,
+            r#"{"topic":"t\u0041","partition":0,"offset":7,"key":null}"#,
+            r#"{ "topic":"t","partition":0,"offset":7,"key":null}"#,
+            r#"{"topic":"t","partition":0,"offset":7}"#,
+        ] {
+            let scan: Scan<'_> = serde_json::from_str(line).unwrap();
+            if let Some(glance) = Scan::glance(line) {
+                assert_eq!(
+                    (glance.topic, glance.partition, glance.offset),
+                    (scan.topic, scan.partition, scan.offset)
+                );
+            }
+        }
+        assert!(Scan::glance(r#"{"topic":"t","partition":0,"offset":7,"key":null}"#).is_some());
+        assert!(Scan::glance(r#"{"topic":"t","partition":0,"offset":7,"key":nu"#).is_none());
+    }
 
     #[test]
     fn overlaps_are_what_two_runs_cover() {

@@ -1,15 +1,15 @@
 //! Recorded topics as files: what `kcat -C -J` writes, one JSON object a line, plain, gzip or zstd.
 //!
 //! Files are read in the order given, which is the arrival order. The first question about an archive costs
-//! one pass over all files ([`index`]), remembered for as long as the archive is open.
+//! one pass over all files (`index`), remembered for as long as the archive is open.
 
 mod file;
 mod index;
 mod line;
 mod read;
+mod times;
 #[cfg(test)]
 mod tests;
-mod times;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -18,6 +18,8 @@ use super::super::limits::{ALL_DOWN_WAIT, ANSWER_FIRST_WAIT, ANSWER_WAIT, CONNEC
 use super::super::types::Cleanup;
 use super::config::{KafkaConfig, Reader};
 
+const TLS_HINT: &str = "look at security.protocol, ssl.ca.location and the broker's certificate";
+
 /// What became of the connections, as the library tells it.
 #[derive(Debug, Default)]
 struct Heard {
@@ -41,6 +43,10 @@ impl ClientContext for Ears {
                 .split_once("]: ")
                 .map_or(message, |(_thread, reason)| reason);
             let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Now and then no error of its own tells of this, or only later.
+            if reason.contains("certificate verify failed") {
+                heard.refused.get_or_insert((reason.to_owned(), TLS_HINT));
+            }
             heard.trouble = Some(reason.to_owned());
         }
     }
@@ -53,9 +59,7 @@ impl ClientContext for Ears {
                 heard.refused.get_or_insert((reason.to_owned(), hint));
             }
             Some(RDKafkaErrorCode::SSL) => {
-                let hint =
-                    "look at security.protocol, ssl.ca.location and the broker's certificate";
-                heard.refused.get_or_insert((reason.to_owned(), hint));
+                heard.refused.get_or_insert((reason.to_owned(), TLS_HINT));
             }
             Some(RDKafkaErrorCode::AllBrokersDown) => heard.all_down = true,
             Some(RDKafkaErrorCode::PartitionEOF) => {}

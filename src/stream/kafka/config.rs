@@ -38,7 +38,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "16384"),
     // The broker holds an empty answer back for this long, and the end of a partition is known by one.
-    ("fetch.wait.max.ms", "100"),
+    ("fetch.wait.max.ms", "20"),
     ("socket.connection.setup.timeout.ms", "10000"),
     ("client.id", "trueup"),
     ("group.id", "trueup"),

@@ -1,8 +1,8 @@
 //! A Kafka cluster as a log: partitions are assigned, never subscribed to; nothing is ever committed.
 //!
-//! [`config`] holds the settings that safety and speed depend on, [`client`] asks the cluster questions,
-//! [`read`] is the hot path, [`proof`] reads gaps a second time, [`group`] looks at consumer groups,
-//! and [`raw`] is the only place with `unsafe`.
+//! `config` holds the settings that safety and speed depend on, `client` asks the cluster questions,
+//! `read` is the hot path, `proof` reads gaps a second time, `group` looks at consumer groups,
+//! and `raw` is the only place with `unsafe`.
 
 mod client;
 mod config;
@@ -42,7 +42,7 @@ pub(super) enum Gaps {
 /// A connected cluster.
 pub struct Kafka {
     config: KafkaConfig,
-    client: Client,
+    client: Box<Client>,
     policies: Mutex<HashMap<String, Policy>>,
     patience: Duration,
 }
@@ -66,7 +66,7 @@ impl Kafka {
         let client = Client::connect(&config)?;
         Ok(Kafka {
             config,
-            client,
+            client: Box::new(client),
             policies: Mutex::default(),
             patience: STALL_WAIT,
         })

@@ -5,7 +5,7 @@
 //! finds on the way is remembered, so that a topic full of transactions costs one more sequential reading,
 //! not one seek for each marker.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -64,13 +64,18 @@ impl Seen {
     }
 }
 
+/// A partition that the second reader is on.
+struct Placed {
+    topic: Arc<str>,
+    partition: i32,
+    seen: Seen,
+}
+
 /// The second reader. It has no connection before the first gap.
 pub(super) struct Proof<'k> {
     kafka: &'k Kafka,
     reader: Option<Reader>,
-    /// The partition that the reader is placed on.
-    placed: Option<(String, i32)>,
-    seen: HashMap<(String, i32), Seen>,
+    placed: Vec<Placed>,
 }
 
 impl<'k> Proof<'k> {
@@ -78,30 +83,25 @@ impl<'k> Proof<'k> {
         Proof {
             kafka,
             reader: None,
-            placed: None,
-            seen: HashMap::new(),
+            placed: Vec::new(),
         }
     }
 
     /// Proves that `from..to` holds no record; `false` if `stop` was set before that was known.
     pub(super) fn prove(
         &mut self,
-        (topic, partition): (&str, i32),
+        (topic, partition): (&Arc<str>, i32),
         (from, to): (i64, i64),
         stop: &AtomicBool,
     ) -> Result<bool, StreamError> {
-        let key = (topic.to_owned(), partition);
-        let known = self
-            .seen
-            .get(&key)
-            .is_some_and(|seen| seen.from <= from && to <= seen.to);
-        if !known && !self.extend(&key, from, to, stop)? {
+        let index = self.place(topic, partition, from)?;
+        if self.placed[index].seen.to < to && !self.extend(index, to, stop)? {
             return Ok(false);
         }
-        let seen = self.seen.entry(key).or_default();
+        let seen = &mut self.placed[index].seen;
         if seen.holds(from, to) {
             return Err(StreamError::Lost {
-                topic: topic.to_owned(),
+                topic: topic.to_string(),
                 partition,
                 from,
                 to,
@@ -111,18 +111,19 @@ impl<'k> Proof<'k> {
         Ok(true)
     }
 
-    /// Reads until all of `from..to` is known.
-    fn extend(
-        &mut self,
-        key: &(String, i32),
-        from: i64,
-        to: i64,
-        stop: &AtomicBool,
-    ) -> Result<bool, StreamError> {
+    /// Puts the reader where it finds `from`, unless that is known or soon will be.
+    fn place(&mut self, topic: &Arc<str>, partition: i32, from: i64) -> Result<usize, StreamError> {
         let kafka = self.kafka;
-        let near = |seen: &Seen| seen.from <= from && from - seen.to <= PROOF_AHEAD_OFFSETS;
-        let goes_on = self.placed.as_ref() == Some(key) && self.seen.get(key).is_some_and(near);
-        let refused = |error| kafka.config.refused(&error);
+        let found = self
+            .placed
+            .iter()
+            .position(|placed| placed.partition == partition && placed.topic == *topic);
+        if let Some(index) = found {
+            let seen = &self.placed[index].seen;
+            if seen.from <= from && from - seen.to <= PROOF_AHEAD_OFFSETS {
+                return Ok(index);
+            }
+        }
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => none.insert(
@@ -130,20 +131,51 @@ impl<'k> Proof<'k> {
                     .config
                     .prover()
                     .create_with_context(Ears::default())
-                    .map_err(refused)?,
+                    .map_err(|error| kafka.config.refused(&error))?,
             ),
         };
-        let (topic, partition) = (key.0.as_str(), key.1);
-        if !goes_on {
-            place(kafka, reader, topic, partition, from)?;
-            self.placed = Some(key.clone());
-            self.seen.insert(key.clone(), Seen::start(from));
-        }
-        let seen = self.seen.entry(key.clone()).or_default();
         let failed = |error| kafka.client.failed("reading a gap again", &error);
-        let mut batch = Batch::new(reader, BATCH_RECORDS).map_err(failed)?;
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Offset::Offset(from))
+            .map_err(failed)?;
+        // Only a partition that was let go starts at its new offset for certain. What was fetched of it before
+        // is dropped by the library; the other partitions go on.
+        if found.is_some() {
+            reader.incremental_unassign(&list).map_err(failed)?;
+        }
+        reader.incremental_assign(&list).map_err(failed)?;
+        let seen = Seen::start(from);
+        Ok(match found {
+            Some(index) => {
+                self.placed[index].seen = seen;
+                index
+            }
+            None => {
+                self.placed.push(Placed {
+                    topic: Arc::clone(topic),
+                    partition,
+                    seen,
+                });
+                self.placed.len() - 1
+            }
+        })
+    }
+
+    /// Reads until all offsets of a partition up to `to` are known. What comes of the others is remembered too.
+    fn extend(&mut self, index: usize, to: i64, stop: &AtomicBool) -> Result<bool, StreamError> {
+        let Proof {
+            kafka,
+            reader: Some(reader),
+            placed,
+        } = self
+        else {
+            unreachable!("a partition is placed by a reader");
+        };
+        let mut batch = Batch::new(reader, BATCH_RECORDS)
+            .map_err(|error| kafka.client.failed("reading a gap again", &error))?;
         let mut heard = Instant::now();
-        while seen.to < to {
+        let mut last = index;
+        while placed[index].seen.to < to {
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }
@@ -151,17 +183,24 @@ impl<'k> Proof<'k> {
                 heard = Instant::now();
             } else if heard.elapsed() >= kafka.patience {
                 return Err(StreamError::Stalled {
-                    topic: topic.to_owned(),
-                    partition,
-                    offset: seen.to,
+                    topic: placed[index].topic.to_string(),
+                    partition: placed[index].partition,
+                    offset: placed[index].seen.to,
                     seconds: kafka.patience.as_secs(),
                 });
             }
             for message in batch.iter() {
-                // Left over from the partition that the reader was placed on before.
-                if message.partition() != partition || message.topic() != Some(topic) {
-                    continue;
+                let is = |placed: &Placed| {
+                    placed.partition == message.partition()
+                        && message.topic() == Some(&*placed.topic)
+                };
+                if !is(&placed[last]) {
+                    match placed.iter().position(is) {
+                        Some(index) => last = index,
+                        None => continue,
+                    }
                 }
+                let seen = &mut placed[last].seen;
                 match message.error() {
                     0 => seen.record(message.offset()),
                     code if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF as i32 => {
@@ -173,22 +212,6 @@ impl<'k> Proof<'k> {
         }
         Ok(true)
     }
-}
-
-fn place(
-    kafka: &Kafka,
-    reader: &Reader,
-    topic: &str,
-    partition: i32,
-    from: i64,
-) -> Result<(), StreamError> {
-    let failed = |error| kafka.client.failed("reading a gap again", &error);
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(from))
-        .map_err(failed)?;
-    // Only a partition that was let go starts at its new offset for certain.
-    reader.unassign().map_err(failed)?;
-    reader.assign(&list).map_err(failed)
 }
 
 #[cfg(test)]

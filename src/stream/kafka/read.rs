@@ -228,7 +228,7 @@ impl Reading<'_> {
     /// `false` if `stop` was set meanwhile.
     fn gap(&mut self, index: usize, to: i64, stop: &AtomicBool) -> Result<bool, StreamError> {
         let lane = &self.progress.lanes[index];
-        let at = (&*lane.range.topic, lane.range.partition);
+        let at = (&lane.range.topic, lane.range.partition);
         if self.prove[index] && !self.proof.prove(at, (lane.next, to), stop)? {
             return Ok(false);
         }

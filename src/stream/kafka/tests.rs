@@ -42,10 +42,11 @@ fn cluster(records: usize) -> (MockCluster<'static, DefaultProducerContext>, Kaf
 fn a_record_in_a_gap_is_lost() {
     let (_cluster, kafka) = cluster(5000);
     let never = AtomicBool::new(false);
+    let topic = Arc::from("t");
     let mut proof = Proof::new(&kafka);
     // The first needs a place, the second is known by then, the third is far off, the fourth goes back.
     for (from, to) in [(10, 11), (20, 25), (4990, 5000), (0, 1)] {
-        let lost = proof.prove(("t", 0), (from, to), &never).unwrap_err();
+        let lost = proof.prove((&topic, 0), (from, to), &never).unwrap_err();
         let StreamError::Lost {
             from: first,
             to: last,
@@ -58,7 +59,7 @@ fn a_record_in_a_gap_is_lost() {
     }
     // A stop ends the waiting for what will never come.
     let stop = AtomicBool::new(true);
-    assert!(!proof.prove(("t", 0), (5000, 5001), &stop).unwrap());
+    assert!(!proof.prove((&topic, 0), (5000, 5001), &stop).unwrap());
 }
 
 #[test]

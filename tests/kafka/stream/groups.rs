@@ -37,26 +37,7 @@ fn groups_are_seen_without_joining() {
     assert_eq!(unknown.committed.len(), 2);
 
     for protocol in ["classic", "consumer"] {
-        let name = format!("{}-{protocol}", topic.name);
-        let mut settings = ClientConfig::new();
-        settings
-            .set("bootstrap.servers", &topic.brokers)
-            .set("group.id", &name)
-            .set("client.id", "projector")
-            .set("group.protocol", protocol)
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "false");
-        let member: BaseConsumer = settings.create().unwrap();
-        member.subscribe(&[&topic.name]).unwrap();
-        let deadline = Instant::now() + WAIT;
-        let mut got = 0;
-        while got < 20 {
-            assert!(Instant::now() < deadline, "{protocol}: only {got} records");
-            if let Some(message) = member.poll(Duration::from_millis(100)) {
-                message.unwrap();
-                got += 1;
-            }
-        }
+        let (name, member) = member(&topic, protocol);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic.name, 1, Offset::Offset(7))
             .unwrap();
@@ -86,4 +67,29 @@ fn groups_are_seen_without_joining() {
         let again = log.group(&name, &[&topic.name]).unwrap();
         assert_eq!(again.committed[1].2, Some(7), "{protocol}");
     }
+}
+
+/// A group of one member that has read the whole topic.
+fn member(topic: &Made, protocol: &str) -> (String, BaseConsumer) {
+    let name = format!("{}-{protocol}", topic.name);
+    let mut settings = ClientConfig::new();
+    settings
+        .set("bootstrap.servers", &topic.brokers)
+        .set("group.id", &name)
+        .set("client.id", "projector")
+        .set("group.protocol", protocol)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false");
+    let member: BaseConsumer = settings.create().unwrap();
+    member.subscribe(&[&topic.name]).unwrap();
+    let deadline = Instant::now() + WAIT;
+    let mut got = 0;
+    while got < 20 {
+        assert!(Instant::now() < deadline, "{protocol}: only {got} records");
+        if let Some(message) = member.poll(Duration::from_millis(100)) {
+            message.unwrap();
+            got += 1;
+        }
+    }
+    (name, member)
 }
