@@ -13,6 +13,8 @@ mod support;
 
 mod bad_input;
 mod completions;
+mod laws;
+mod oracle;
 mod kafka {
     pub mod stream;
 }

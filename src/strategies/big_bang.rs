@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
+use super::compare::{Comparison, Found};
 use super::load::{self, Loader};
 use super::plan::{Plan, blocking};
 use super::settle::Settler;
-use super::verify::{Comparison, Found};
+
 use super::{Applied, Bug, Interrupted, Refused, Systems};
 use crate::limits;
 use crate::projection::change::Key;

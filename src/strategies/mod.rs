@@ -2,6 +2,7 @@
 //! `load` and the comparison of `verify`, and know no YAML.
 
 pub mod big_bang;
+pub mod compare;
 pub mod load;
 pub mod plan;
 pub mod settle;
