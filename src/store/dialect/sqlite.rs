@@ -365,3 +365,157 @@ fn decimal_of(float: f64) -> String {
     let written = text::of(&Cell::Float(float)).unwrap_or_default();
     numeric::parse(&written).map_or(written.clone(), Cow::into_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(name: &str, kind: ColumnType, cast: Option<ColumnType>) -> Output {
+        let column = Column {
+            name: name.to_owned(),
+            kind,
+            nullable: true,
+        };
+        Output { column, cast }
+    }
+
+    fn accounts() -> Scan {
+        let id = output("id", ColumnType::INT64, None);
+        let region = output("re`gion", ColumnType::TEXT, None);
+        let owner = output("owner", ColumnType::Uuid, None);
+        let wanted = |cell| Test::AnyOf(vec![cell, Cell::Null]);
+        Scan {
+            table: TableName {
+                schema: None,
+                name: "accounts".to_owned(),
+            },
+            filter: vec![
+                (region.column.clone(), wanted(Cell::Text("north".into()))),
+                (
+                    id.column.clone(),
+                    Test::Not(Box::new(wanted(Cell::Int(1 << 100)))),
+                ),
+                (owner.column, wanted(Cell::Uuid(1))),
+            ],
+            outputs: vec![region, id, output("at", ColumnType::Date, None)],
+            key: vec![1, 0],
+            scope: Some("tenant = 5 -- ours".to_owned()),
+            from: Some(Key(vec![Cell::Int(7), Cell::Text("a".into())])),
+            to: Some(Key(vec![
+                Cell::Numeric("9.5".into()),
+                Cell::Text("z".into()),
+            ])),
+        }
+    }
+
+    #[test]
+    fn a_scan_as_sql() {
+        let statement = scan(&accounts()).expect("sorted");
+        insta::assert_snapshot!(statement.text, @"
+        SELECT `re``gion`, `id`, `at`, `re``gion`, `id`, `owner` FROM `main`.`accounts` WHERE ((`re``gion` COLLATE BINARY IS NULL OR `re``gion` COLLATE BINARY IN (?)) OR typeof(`re``gion`) NOT IN ('text', 'null')) AND (NOT (`id` IS NULL) OR typeof(`id`) NOT IN ('integer', 'null')) AND (tenant = 5 -- ours
+        ) AND (`id`, `re``gion` COLLATE BINARY) >= (?, ?) AND (`id`, `re``gion` COLLATE BINARY) < (?, ?) ORDER BY `id`, `re``gion` COLLATE BINARY
+        ");
+        insta::assert_debug_snapshot!(statement.binds, @r#"
+        [
+            Text(
+                "north",
+            ),
+            Int(
+                7,
+            ),
+            Text(
+                "a",
+            ),
+            Real(
+                9.5,
+            ),
+            Text(
+                "z",
+            ),
+        ]
+        "#);
+        let keys = [
+            Key(vec![Cell::Int(7), Cell::Text("a".into())]),
+            Key(vec![Cell::Numeric("7.5".into()), Cell::Text("a".into())]),
+        ];
+        let whole = Scan {
+            filter: Vec::new(),
+            scope: None,
+            from: None,
+            to: None,
+            ..accounts()
+        };
+        let found = lookup(&whole, &keys).expect("sorted").expect("one key");
+        insta::assert_snapshot!(found.text, @"
+        SELECT `re``gion`, `id`, `at` FROM `main`.`accounts` WHERE (`id`, `re``gion` COLLATE BINARY) IN (VALUES (?,?),(?,?)) ORDER BY `id`, `re``gion` COLLATE BINARY
+        ");
+        assert_eq!(lookup(&whole, &keys[..0]).expect("sorted"), None);
+        let cut = keys_at(&whole, &[3, 5]).expect("sorted");
+        insta::assert_snapshot!(cut.text, @"
+        SELECT `id`, `re``gion` FROM (SELECT `id`, `re``gion`, row_number() OVER (ORDER BY `id`, `re``gion` COLLATE BINARY) AS trueup_place FROM `main`.`accounts`) WHERE trueup_place IN (3, 5) ORDER BY trueup_place
+        ");
+    }
+
+    #[test]
+    fn keys_sort_by_what_they_are_cast_to() {
+        use ColumnType as T;
+        let sorted = |kind: T, cast: T| sorted_by(&output("k", kind, Some(cast)));
+        let padded = T::Text {
+            max_chars: Some(3),
+            padded: true,
+        };
+        assert_eq!(
+            sorted(T::INT64, T::Numeric { size: None }).as_deref(),
+            Ok("`k`")
+        );
+        let as_text = Ok("CAST(`k` AS TEXT) COLLATE BINARY");
+        assert_eq!(sorted(T::INT64, T::TEXT).as_deref(), as_text);
+        let trimmed = Ok("rtrim(`k`, ' ') COLLATE BINARY");
+        assert_eq!(sorted(T::TEXT, padded).as_deref(), trimmed);
+        assert!(sorted(T::Json, T::Json).is_err());
+        assert!(sorted(T::Numeric { size: None }, T::TEXT).is_err());
+    }
+
+    #[test]
+    fn limits_are_rounded_up_to_what_can_be_stored() {
+        let numeric = ColumnType::Numeric { size: None };
+        for (number, bind, exact) in [
+            ("1.50", Bind::Real(1.5), true),
+            ("0.1", Bind::Real(0.1), true),
+            ("7.0", Bind::Int(7), true),
+            (
+                "0.10000000000000000001",
+                Bind::Real(0.1_f64.next_up()),
+                false,
+            ),
+            ("0.09999999999999999999", Bind::Real(0.1), false),
+            (
+                "9007199254740993.5",
+                Bind::Real(9_007_199_254_740_994.0),
+                false,
+            ),
+            (
+                "-9007199254740993.5",
+                Bind::Int(-9_007_199_254_740_993),
+                false,
+            ),
+            (
+                "9223372036854775807.5",
+                Bind::Real(9_223_372_036_854_775_808.0),
+                false,
+            ),
+            ("NaN", Bind::Text("NaN".to_owned()), true),
+            ("-Infinity", Bind::Real(f64::NEG_INFINITY), true),
+        ] {
+            assert_eq!(ceiling(number, &numeric), Bound { bind, exact }, "{number}");
+        }
+        let day = output("d", ColumnType::Date, None);
+        let noon = Cell::Timestamp(DAY_MICROS / 2);
+        let next = Bind::Text("1970-01-02".to_owned());
+        let rounded = Bound {
+            bind: next,
+            exact: false,
+        };
+        assert_eq!(bound(&day, &noon), Ok(rounded));
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use trueup::projection::cell::Cell;
+use trueup::projection::change::Key;
 use trueup::projection::version::{Rank, Version};
 use trueup::store::{Access, Acts, Origin};
 
@@ -25,6 +26,7 @@ async fn a_million_rows() {
     store.begin(&permit(), &shadow).await.expect("begun");
     let took = |what: &str, began: Instant| {
         let seconds = began.elapsed().as_secs_f64();
+        #[allow(clippy::print_stdout)] // What the test is run for.
         println!("{what}: {seconds:.2} s, {:.0} rows/s", 1e6 / seconds);
     };
     let mut encoder = store.encoder(&shadow);
@@ -77,4 +79,61 @@ async fn a_million_rows() {
     let began = Instant::now();
     assert_eq!(store.split(&scan, 8).await.expect("cuts").len(), 7);
     took("split in 8", began);
+
+    // The same again over the full table, one row in a hundred changed and a quarter of the keys coming twice.
+    let mut again = shadow.clone();
+    again.run = "r2".to_owned();
+    store.begin(&permit(), &again).await.expect("begun");
+    let mut encoder = store.encoder(&again);
+    for i in 0..ROWS {
+        let balance = if i % 100 == 0 { 1 } else { i * 7 };
+        let row = vec![
+            Cell::Int(i.into()),
+            Cell::Int((i % 10).into()),
+            Cell::Int(balance.into()),
+            text("twenty letters, plus"),
+        ];
+        let version = Version {
+            rank: Rank::default(),
+            partition: 0,
+            offset: i,
+            clock: Some(i),
+        };
+        encoder.first(
+            &row,
+            &Origin {
+                version,
+                arrival: 0,
+            },
+        );
+        if i % 4 == 0 {
+            let key = Key(vec![Cell::Int(i.into())]);
+            encoder.again(
+                &key,
+                Some(&row),
+                &Origin {
+                    version,
+                    arrival: 1,
+                },
+            );
+        }
+        if i % 50_000 == 49_999 {
+            let batch = encoder.take();
+            store
+                .append(&permit(), &again, batch, &[])
+                .await
+                .expect("appended");
+        }
+    }
+    let began = Instant::now();
+    let mut by = super::loading::Newest::default();
+    store
+        .settle(&permit(), &again, &mut by)
+        .await
+        .expect("settled");
+    took("settle a quarter of the keys", began);
+    store.build(&permit(), &again).await.expect("built");
+    let began = Instant::now();
+    store.swap(&permit(), &again).await.expect("swapped");
+    took("swap with 1 % changed", began);
 }

@@ -21,13 +21,13 @@ fn version(lsn: u64, offset: i64) -> Version {
         rank,
         partition: 3,
         offset,
-        clock: (lsn % 2 == 0).then_some(7),
+        clock: lsn.is_multiple_of(2).then_some(7),
     }
 }
 
 /// The newest version of each key wins; cells that it does not know come from the newest older one.
 #[derive(Default)]
-struct Newest {
+pub(super) struct Newest {
     changes: BTreeMap<Key<'static>, Vec<Change<'static>>>,
     seen: Vec<String>,
     fail_at: Option<usize>,

@@ -248,6 +248,7 @@ async fn a_scan_is_its_mapping() {
         .ok()
         .and_then(|s| s.parse().ok());
     let seed: u64 = seed.unwrap_or_else(rand::random);
+    #[allow(clippy::print_stdout)] // Shown when it fails.
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     for round in 0..20 {
