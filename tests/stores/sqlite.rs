@@ -2,6 +2,7 @@
 
 mod figures;
 mod loading;
+mod swapping;
 mod twin;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};

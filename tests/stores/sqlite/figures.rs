@@ -1,5 +1,7 @@
 //! Figures of the store at full size: `cargo test --release -- --ignored sqlite::figures --nocapture`.
 
+#![allow(clippy::print_stdout)] // Seeds and figures are what these tests print.
+
 use std::time::Instant;
 
 use trueup::projection::cell::Cell;
@@ -26,7 +28,6 @@ async fn a_million_rows() {
     store.begin(&permit(), &shadow).await.expect("begun");
     let took = |what: &str, began: Instant| {
         let seconds = began.elapsed().as_secs_f64();
-        #[allow(clippy::print_stdout)] // What the test is run for.
         println!("{what}: {seconds:.2} s, {:.0} rows/s", 1e6 / seconds);
     };
     let mut encoder = store.encoder(&shadow);
