@@ -179,6 +179,11 @@ async fn a_replay_leaves_the_schema_and_carries_what_it_does_not_load() {
             matches!(unsettled, Err(StoreError::Refused(_))),
             "{unsettled:?}"
         );
+        let unsettled = store.swap(&permit(), &shadow).await;
+        assert!(
+            matches!(unsettled, Err(StoreError::Refused(_))),
+            "{unsettled:?}"
+        );
         let mut by = Newest::default();
         store
             .settle(&permit(), &shadow, &mut by)
