@@ -1,5 +1,6 @@
 //! The tests.
 
+mod oracle;
 mod stores {
     pub(crate) mod sqlite;
 }
