@@ -7,7 +7,7 @@ use crate::oracle::{self, Columns, Counts, Record};
 use crate::support::embedded::Embedded;
 use crate::support::{seed, size};
 
-const TABLE: &str = "(id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT)";
+const TABLE: &str = "(id INTEGER PRIMARY KEY, name TEXT, note TEXT, number TEXT)";
 
 fn playbook(extra: &str) -> String {
     format!(
@@ -26,7 +26,7 @@ fn row(id: i64, columns: &Columns) -> Vec<String> {
             .flatten()
             .unwrap_or_else(|| "∅".to_owned())
     };
-    vec![id.to_string(), cell("a"), cell("b"), cell("c")]
+    vec![id.to_string(), cell("name"), cell("note"), cell("number")]
 }
 
 fn insert(table: &str, rows: &BTreeMap<i64, Columns>) -> String {
@@ -38,7 +38,7 @@ fn insert(table: &str, rows: &BTreeMap<i64, Columns>) -> String {
     };
     let mut sql = String::from("BEGIN;");
     for (id, columns) in rows {
-        let cells: Vec<String> = ["a", "b", "c"]
+        let cells: Vec<String> = ["name", "note", "number"]
             .iter()
             .map(|c| quote(&columns.get(*c).cloned().flatten()))
             .collect();
@@ -137,9 +137,9 @@ fn scattered(seed: u64, keys: i64) -> Vec<Record> {
             oracle::Op::Delete
         } else {
             oracle::Op::Put(Columns::from([
-                ("a".to_owned(), Some(format!("{key} {n}"))),
-                ("b".to_owned(), None),
-                ("c".to_owned(), Some(String::new())),
+                ("name".to_owned(), Some(format!("{key} {n}"))),
+                ("note".to_owned(), None),
+                ("number".to_owned(), Some(String::new())),
             ]))
         };
         let offset = next[partition];
@@ -187,23 +187,30 @@ fn without_positions_scattered_keys_are_refused_by_name() {
 
 #[test]
 fn a_named_field_orders_where_positions_do_not() {
-    // Column a counts up per key, and says so although the positions say otherwise.
+    // The name counts up per key, and says so although the positions say otherwise.
     let put = |partition, offset, lsn, a: &str| Record {
         partition,
         offset,
         key: 1,
         lsn: Some(lsn),
-        op: oracle::Op::Put(Columns::from([("a".to_owned(), Some(a.to_owned()))])),
+        op: oracle::Op::Put(Columns::from([
+            ("name".to_owned(), Some(a.to_owned())),
+            ("note".to_owned(), None),
+            ("number".to_owned(), None),
+        ])),
     };
     let history = [put(0, 0, 900, "newest"), put(1, 0, 100, "oldest")];
     let rows = BTreeMap::from([(
         1,
-        Columns::from([("a".to_owned(), Some("oldest".to_owned()))]),
+        Columns::from([("name".to_owned(), Some("oldest".to_owned()))]),
     )]);
     let system = system(&history, &rows);
     system.playbook(&playbook(", order_by: source.ts_ms"));
     system
         .trueup(&["replay", "big-bang", "{}", "--yes", "--no-check"])
         .exit(0);
-    assert_eq!(system.rows("read.db", "SELECT a FROM copy"), [["newest"]]);
+    assert_eq!(
+        system.rows("read.db", "SELECT name FROM copy"),
+        [["newest"]]
+    );
 }

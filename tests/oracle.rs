@@ -348,7 +348,7 @@ fn a_history_worked_out_by_hand() {
         record(2, 1, 3, Some(50), put("snapshot")), // duplicate: same position, lower offset
         record(2, 2, 4, Some(60), put("y")),        // put
         record(2, 3, 4, None, Op::Tombstone),       // deleted: no delete before it
-        record(2, 4, 4, None, Op::Tombstone),       // deleted once more, newer by its offset
+        record(2, 4, 4, None, Op::Tombstone),       // duplicate: the same position, gone as before
         record(1, 2, 5, Some(70), Op::Delete),      // deleted, though never seen
         record(1, 3, 6, None, Op::Tombstone),       // deleted: another key's delete came before it
     ];
@@ -359,9 +359,9 @@ fn a_history_worked_out_by_hand() {
         counts,
         Counts {
             put: 5,
-            deleted: 5,
+            deleted: 4,
             stale: 3,
-            duplicate: 1,
+            duplicate: 2,
             tombstone: 1
         }
     );
