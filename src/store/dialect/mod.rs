@@ -1,5 +1,11 @@
 //! SQL text, made by functions without I/O; the drivers only execute it.
 
+pub mod postgres;
+pub mod postgres_build;
+pub mod postgres_catalog;
+pub mod postgres_load;
+pub mod postgres_scan;
+pub mod postgres_swap;
 pub mod sqlite;
 pub mod sqlite_limit;
 pub mod sqlite_load;
