@@ -535,25 +535,36 @@ pub(super) mod tests {
             ("fillfactor".to_owned(), "70".to_owned()),
             ("toast.autovacuum_enabled".to_owned(), "off".to_owned()),
         ];
-        insta::assert_snapshot!(create(&shadow(), &options, 150_000).replace("; ", ";\n"), @"");
-        insta::assert_snapshot!(seal(&shadow(), &options), @"");
-        insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @"");
+        insta::assert_snapshot!(create(&shadow(), &options, 150_000).replace("; ", ";\n"), @r#"
+CREATE SCHEMA "trueup_r1";
+CREATE TABLE "trueup_r1"."accounts" (LIKE "read"."accounts" INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMMENTS INCLUDING COMPRESSION, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint);
+ALTER TABLE "trueup_r1"."accounts" SET ("fillfactor" = '70', toast."autovacuum_enabled" = 'off', "autovacuum_enabled" = 'false');
+ALTER TABLE "trueup_r1"."accounts" ALTER COLUMN "note" DROP NOT NULL;
+CREATE TABLE "trueup_r1"."accounts_trueup_later" ("id" bigint, "Name" text, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint, trueup_arrival bigint, trueup_gone boolean, trueup_holes integer[])
+"#);
+        insta::assert_snapshot!(seal(&shadow(), &options), @r#"ALTER TABLE "trueup_r1"."accounts" DROP COLUMN IF EXISTS trueup_partition, DROP COLUMN IF EXISTS trueup_offset, DROP COLUMN IF EXISTS trueup_rank, DROP COLUMN IF EXISTS trueup_clock, ALTER COLUMN "note" SET NOT NULL, RESET (autovacuum_enabled); DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_later""#);
+        insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @r#"
+DROP SCHEMA IF EXISTS "trueup_r1" CASCADE;
+DROP SCHEMA IF EXISTS "trueup_old_r1" RESTRICT;
+DELETE FROM trueup.position WHERE run = 'r1';
+UPDATE trueup.run SET state = 'discarded', ended_at = clock_timestamp() WHERE id = 'r1' AND state = 'running'
+"#);
     }
 
     #[test]
     fn settling() {
-        insta::assert_snapshot!(copy_first(&shadow()), @"");
-        insta::assert_snapshot!(copy_again(&shadow()), @"");
-        insta::assert_snapshot!(move_held(&shadow()), @"");
-        insta::assert_snapshot!(copy_later(&shadow()).0, @"");
-        insta::assert_snapshot!(delete_keys(&shadow(), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @"");
-        insta::assert_snapshot!(carry(&shadow()).expect("a carried column"), @"");
+        insta::assert_snapshot!(copy_first(&shadow()), @r#"COPY "trueup_r1"."accounts" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock") FROM STDIN"#);
+        insta::assert_snapshot!(copy_again(&shadow()), @r#"COPY "trueup_r1"."accounts_trueup_later" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", "trueup_arrival", "trueup_gone", "trueup_holes") FROM STDIN"#);
+        insta::assert_snapshot!(move_held(&shadow()), @r#"WITH gone AS (DELETE FROM "trueup_r1"."accounts" AS s USING (SELECT DISTINCT "id" FROM "trueup_r1"."accounts_trueup_later") AS k WHERE s."id" = k."id" RETURNING s."id", s."Name", s."trueup_partition", s."trueup_offset", s."trueup_rank", s."trueup_clock") INSERT INTO "trueup_r1"."accounts_trueup_later" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", trueup_arrival, trueup_gone) SELECT "id", CAST("Name" AS text), "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", -1, FALSE FROM gone"#);
+        insta::assert_snapshot!(copy_later(&shadow()).0, @r#"COPY (SELECT "id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", "trueup_arrival", "trueup_gone", "trueup_holes" FROM "trueup_r1"."accounts_trueup_later" ORDER BY "id", trueup_arrival) TO STDOUT"#);
+        insta::assert_snapshot!(delete_keys(&shadow(), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @r#"DELETE FROM "trueup_r1"."accounts" AS s USING unnest('{1,-2}'::bigint[]) AS k (k0) WHERE s."id" = k.k0"#);
+        insta::assert_snapshot!(carry(&shadow()).expect("a carried column"), @r#"UPDATE "trueup_r1"."accounts" AS s SET "note" = l."note" FROM "read"."accounts" AS l WHERE s."id" = l."id" AND (CAST(s."note" AS text) IS DISTINCT FROM CAST(l."note" AS text))"#);
         let next = [NextOffset {
             topic: "t'".to_owned(),
             partition: 1,
             offset: 9,
         }];
-        insta::assert_snapshot!(positions("r1", &next), @"");
+        insta::assert_snapshot!(positions("r1", &next), @r#"INSERT INTO trueup.position (run, topic, partition, next_offset) VALUES ('r1', 't''', 1, 9) ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset; UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = 'r1'"#);
     }
 
     #[test]

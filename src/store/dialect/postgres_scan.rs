@@ -454,9 +454,15 @@ mod tests {
 
     #[test]
     fn a_scan() {
-        insta::assert_snapshot!(copy(&scan(), &Shape::default()).expect("sortable"), @"");
-        insta::assert_snapshot!(digest(&scan(), &Shape::default()).expect("hashable"), @"");
-        insta::assert_snapshot!(hashes(&scan(), &Shape::default()).expect("hashable"), @"");
+        insta::assert_snapshot!(copy(&scan(), &Shape::default()).expect("sortable"), @r#"
+COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE ((CAST("Order"."status" AS text) COLLATE "C" IN ('it''s'::text) OR "Order"."status" IS NULL)) IS NOT TRUE AND (tenant = 5 -- ours
+) AND ("Order"."code" COLLATE "C", "Order"."n") >= ('a'::text, (-1)) ORDER BY "Order"."code" COLLATE "C", "Order"."n") TO STDOUT
+"#);
+        insta::assert_snapshot!(digest(&scan(), &Shape::default()).expect("hashable"), @r#"
+SELECT count(*), coalesce(sum(hashint8extended(hash_record_extended(ROW("Order"."code" COLLATE "C", "Order"."n", CAST("Order"."at" AS timestamp)), 0), 1)), 0)::text FROM "shop"."Order" WHERE ((CAST("Order"."status" AS text) COLLATE "C" IN ('it''s'::text) OR "Order"."status" IS NULL)) IS NOT TRUE AND (tenant = 5 -- ours
+) AND ("Order"."code" COLLATE "C", "Order"."n") >= ('a'::text, (-1))
+"#);
+        insta::assert_snapshot!(hashes(&scan(), &Shape::default()).expect("hashable"), @r#"text,int,timestamp"#);
     }
 
     #[test]
@@ -470,7 +476,7 @@ mod tests {
             bytewise: HashSet::from(["code".to_owned()]),
             ..Shape::default()
         };
-        insta::assert_snapshot!(copy(&scan, &shape).expect("sortable"), @"");
+        insta::assert_snapshot!(copy(&scan, &shape).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE ("Order"."code" > 'a'::text OR "Order"."code" IS NULL OR ("Order"."code" = 'a'::text AND ("Order"."n" > (-1) OR "Order"."n" IS NULL OR ("Order"."n" = (-1) AND TRUE)))) AND ("Order"."code" < 'b'::text OR ("Order"."code" = 'b'::text AND ("Order"."n" IS NOT NULL OR FALSE))) ORDER BY "Order"."code", "Order"."n") TO STDOUT"#);
     }
 
     #[test]
@@ -478,10 +484,10 @@ mod tests {
         let mut scan = scan();
         (scan.filter, scan.scope, scan.from) = (Vec::new(), None, None);
         let key = |code: &str, n| Key(vec![Cell::Text(code.to_owned().into()), Cell::Int(n)]);
-        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[key("a", 1), key("b", 2)]).expect("sortable"), @"");
-        insta::assert_snapshot!(split(&scan, &Shape::default(), 4, Some(2.5)).expect("sortable"), @"");
+        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[key("a", 1), key("b", 2)]).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE (("Order"."code", "Order"."n") IN (VALUES ('a'::text, 1), ('b'::text, 2))) ORDER BY "Order"."code" COLLATE "C", "Order"."n") TO STDOUT"#);
+        insta::assert_snapshot!(split(&scan, &Shape::default(), 4, Some(2.5)).expect("sortable"), @r#"COPY (SELECT DISTINCT ON (part) k0, k1 FROM (SELECT "Order"."code" AS k0, "Order"."n" AS k1, ntile(4) OVER w AS part, row_number() OVER w AS place FROM "shop"."Order" TABLESAMPLE SYSTEM (2.5000) REPEATABLE (1) WINDOW w AS (ORDER BY "Order"."code" COLLATE "C", "Order"."n")) AS s WHERE part > 1 ORDER BY part, place) TO STDOUT"#);
         scan.key = vec![1];
-        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[Key(vec![Cell::Int(1)]), Key(vec![Cell::Null])]).expect("sortable"), @"");
+        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[Key(vec![Cell::Int(1)]), Key(vec![Cell::Null])]).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE (("Order"."n" IS NOT DISTINCT FROM NULL) OR "Order"."n" IN (1)) ORDER BY "Order"."n") TO STDOUT"#);
     }
 
     #[test]

@@ -26,8 +26,11 @@ const BATCHES_AHEAD_MAX: usize = 3;
 const LOOKUP_KEYS_MAX: usize = 2_000;
 /// Tables with more rows are sampled to be split.
 const SPLIT_WHOLE_ROWS_MAX: u64 = 200_000;
-/// Rows that the sample should give for each part.
-const SPLIT_ROWS_PER_PART: f64 = 300.0;
+/// Rows that the sample should give for each part: so many, because the rows of a page are often neighbours by key too
+/// and then count as one.
+const SPLIT_ROWS_PER_PART: usize = 3_000;
+/// Rows of a sample, unless that were less than a hundred for each part.
+const SPLIT_ROWS_MAX: usize = 500_000;
 
 /// Server versions that have `hash_record_extended`.
 const HASH_VERSION_MIN: i32 = 140_000;
@@ -138,8 +141,9 @@ impl Postgres {
         if !matches!(kind.as_str(), "r" | "m") || rows <= SPLIT_WHOLE_ROWS_MAX {
             return Ok(None);
         }
+        let wanted = (SPLIT_ROWS_PER_PART * parts).min(SPLIT_ROWS_MAX.max(100 * parts));
         #[allow(clippy::cast_precision_loss)] // An estimate of an estimate.
-        let percent = 100.0 * SPLIT_ROWS_PER_PART * parts as f64 / rows as f64;
+        let percent = 100.0 * wanted as f64 / rows as f64;
         Ok((percent < 50.0).then_some(percent.max(0.01)))
     }
 
