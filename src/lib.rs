@@ -1,3 +1,16 @@
-//! trueup.
-pub mod projection;
+//! trueup finds, explains and repairs drift in CQRS read models.
+//!
+//! The table of contents, top-down; every arrow between these rooms goes down.
+
+pub mod cli;
+pub mod demo;
+pub mod playbook;
+pub mod strategies;
+
+pub mod report;
 pub mod store;
+pub mod stream;
+
+pub mod projection;
+
+pub mod limits;

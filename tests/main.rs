@@ -1,3 +1,25 @@
+//! The one test binary. Tests without services run everywhere; those of `kafka`, `pipe` and `stores::postgres` want the
+//! services that `tests/services run` starts, and say so when they are missing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod support;
+
+mod bad_input;
+mod completions;
+mod kafka {
+    pub mod stream;
+}
+mod pipe;
+mod playbooks;
 mod stores {
     pub mod postgres;
+    pub mod sqlite;
 }
+mod tidy;

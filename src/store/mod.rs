@@ -3,6 +3,7 @@
 //! `dialect`, which is pure. To add a database: one file, one variant, and the compiler lists the rest.
 
 pub mod dialect;
+mod dispatch;
 pub mod error;
 pub mod permit;
 pub mod postgres;
@@ -18,6 +19,7 @@ use crate::projection::mapping::Test;
 use crate::projection::types::{Column, ColumnType};
 use crate::projection::version::Version;
 
+pub use dispatch::{Engine, Store};
 pub use error::StoreError;
 pub use permit::WritePermit;
 

@@ -1,0 +1,77 @@
+//! The command line: one thin file a subcommand. It translates flags, asks for consent and prints; no SQL, no Kafka, no
+//! loop over records.
+
+mod completions;
+mod consent;
+mod context;
+mod demo;
+mod exit;
+mod replay;
+mod verify;
+mod wiring;
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use context::{Context, Format};
+pub use exit::Exit;
+
+/// Finds, explains and repairs drift in CQRS read models.
+#[derive(Parser, Debug)]
+#[command(name = "trueup", version, after_help = exit::TABLE, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: context::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Rebuild a view from the log
+    #[command(subcommand)]
+    Replay(replay::Replay),
+    Verify(verify::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+}
+
+/// Runs one command line; prints its result and its error.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors; there is nowhere to say that stdout is closed.
+            let _ = e.print();
+            return if e.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let context = Context::new(&cli.global);
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::run(&args, &context),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command(), &context),
+        Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
+        Command::Verify(args) => on_runtime(verify::run(args, &context)),
+    };
+    outcome.unwrap_or_else(|e| {
+        context.error(&e);
+        Exit::of(&e)
+    })
+}
+
+fn on_runtime(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(command);
+    // A blocking call into the log's client must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    outcome
+}

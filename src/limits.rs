@@ -1,0 +1,40 @@
+//! Every bound on one page, units last.
+
+use std::time::Duration;
+
+/// Memory of the set of key hashes, in bytes; beyond it, keys not in the set are sorted out by the database.
+pub const KEY_SET_BYTES_MAX: usize = 192 << 20;
+/// Rows collected before a batch goes to the store, in bytes of its bulk form.
+pub const BATCH_BYTES: usize = 8 << 20;
+/// Batches between the thread that reads the log and the one that writes the store.
+pub const BATCHES_IN_FLIGHT: usize = 2;
+/// Folded rows held while settling, in bytes.
+pub const SETTLE_BYTES_MAX: usize = 32 << 20;
+/// Deleted keys remembered between the rounds of a load; beyond it no catch-up is made.
+pub const TOMBSTONES_MAX: usize = 1_000_000;
+/// Rounds of catching up with a log that moves on while the shadow is being checked.
+pub const CATCH_UP_ROUNDS_MAX: u32 = 5;
+/// Keys that are settled from the primary at once.
+pub const LOOKUP_KEYS: usize = 500;
+/// Keys named in a message.
+pub const KEYS_SHOWN_MAX: usize = 5;
+/// Differing keys that are looked at again; the verdict on those beyond stays unknown.
+pub const RECHECK_KEYS_MAX: usize = 100_000;
+/// Differences kept as samples in a report.
+pub const SAMPLES_MAX: usize = 10;
+/// Rows of a table that is compared as one range.
+pub const RANGE_ROWS: u64 = 4_000_000;
+/// How long `verify` waits for lag to pass before it says "unknown".
+pub const LAG_WAIT: Duration = Duration::from_secs(60);
+/// Pause between two looks at differing keys.
+pub const RECHECK_PAUSE: Duration = Duration::from_millis(500);
+/// How long a swap waits for snapshots that are older than the load.
+pub const OLD_SNAPSHOT_WAIT: Duration = Duration::from_secs(60);
+/// Records looked at, at each end of a partition, to choose the order.
+pub const PEEK_RECORDS: usize = 20;
+/// Time between two plain progress lines.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks at a projector's checkpoint, to see whether it moves.
+pub const CHECKPOINT_LOOK: Duration = Duration::from_secs(2);
+/// Rows of the primary that a swap may drop when the playbook says nothing.
+pub const DELETES_MAX: u64 = 1_000;

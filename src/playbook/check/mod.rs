@@ -1,0 +1,198 @@
+//! Raw, then checked: turns what was written into types that cannot be wrong, and notes every
+//! problem on the way. Each part is read to its end before any of them is needed, so that one
+//! problem never hides another.
+
+mod later;
+mod log;
+mod reader;
+mod source;
+mod values;
+mod view;
+
+use std::path::Path;
+
+use serde_yaml::Value;
+
+use self::later::Later;
+use self::reader::Reader;
+use super::checked::{Cutover, Database, Limits, Playbook, Scalar, View};
+use super::marks::Marks;
+use super::problem::Findings;
+use super::raw;
+use super::secret::DatabaseUrl;
+use super::shape::{Entries, Field, Section, Text};
+
+/// The playbook in `tree`, or `None` with at least one finding.
+pub(super) fn playbook(
+    file: &Path,
+    tree: Value,
+    marks: &Marks,
+    findings: &mut Findings,
+) -> Option<Playbook> {
+    let mut reader = Reader {
+        folder: file.parent().unwrap_or(Path::new("")),
+        marks,
+        findings,
+    };
+    let reader = &mut reader;
+    let Ok(section) = serde_yaml::from_value::<Section<raw::Playbook>>(tree) else {
+        reader.problem(
+            "",
+            "a playbook must be a map of keys",
+            "`trueup init` writes a first one",
+        );
+        return None;
+    };
+    let raw = reader.open("", section);
+    version(reader, raw.version);
+    reader.later_key("staging", &raw.staging, &Later::Queries);
+    let name = name(reader, raw.name);
+    let primary = primary(reader, raw.primary);
+    let read_store = read_store(reader, raw.read_store);
+    let log = log::log(reader, raw.log);
+    let captured = log::captured(reader, raw.captured);
+    let applied = log::applied(reader, raw.applied);
+    let sources = reader.need_entries(
+        "sources",
+        raw.sources,
+        "name at least one table and its topic",
+    );
+    let names: Vec<String> = match &sources {
+        Some(sources) => sources.0.iter().map(|(name, _)| name.clone()).collect(),
+        None => Vec::new(),
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let sources = sources.and_then(|sources| {
+        reader.each("sources", sources, |reader, path, name, section| {
+            let raw = reader.open(path, section);
+            source::source(reader, path, name, raw)
+        })
+    });
+    let views = views(reader, raw.views, &names);
+    let cutover = cutover(reader, raw.cutover);
+    let limits = limits(reader, raw.limits);
+    Some(Playbook {
+        name: name?,
+        file: file.to_path_buf(),
+        primary: primary?,
+        read_store: read_store?,
+        log: log?,
+        captured,
+        applied: applied?,
+        sources: sources?,
+        views: views?,
+        cutover,
+        limits,
+    })
+}
+
+fn version(reader: &mut Reader<'_>, field: Field<Scalar>) {
+    let version = reader.need("version", field, "write `version: 1`");
+    if version.is_some_and(|version| version != Scalar::Int(1)) {
+        reader.problem(
+            "version",
+            "is not one that this trueup reads",
+            "write `version: 1`",
+        );
+    }
+}
+
+/// The name goes into lock names and file names.
+fn name(reader: &mut Reader<'_>, field: Field<Text>) -> Option<String> {
+    let fix = "name this read model, for reports and locks: letters, digits, `-`, `_` and `.`";
+    let name = reader.need_text("name", field, fix)?;
+    if !name
+        .chars()
+        .all(|c| c.is_alphanumeric() || "-_.".contains(c))
+    {
+        reader.problem("name", format!("`{name}` is no name"), fix);
+        return None;
+    }
+    Some(name)
+}
+
+fn primary(reader: &mut Reader<'_>, field: Field<Section<raw::Primary>>) -> Option<Database> {
+    let fix = "write `primary: { url: \"${PRIMARY_URL}\" }`";
+    let raw = reader.need("primary", field, fix)?;
+    let raw = reader.open("primary", raw);
+    let url = reader.need_text("primary.url", raw.url, fix);
+    let url = url.and_then(|url| reader.database("primary.url", &url));
+    let read_url = reader.text("primary.read_url", raw.read_url);
+    let read_url = read_url.and_then(|url| reader.database("primary.read_url", &url));
+    if let (Some(url), Some(replica)) = (&url, &read_url)
+        && url.kind() != replica.kind()
+    {
+        let what = "is another kind of database than `primary.url`";
+        reader.problem("primary.read_url", what, "name a replica of the primary");
+    }
+    Some(Database {
+        url: url?,
+        read_url,
+    })
+}
+
+fn read_store(
+    reader: &mut Reader<'_>,
+    field: Field<Section<raw::ReadStore>>,
+) -> Option<DatabaseUrl> {
+    let fix = "write `read_store: { url: \"${READ_STORE_URL}\" }`";
+    let raw = reader.need("read_store", field, fix)?;
+    let raw = reader.open("read_store", raw);
+    let url = reader.need_text("read_store.url", raw.url, fix)?;
+    reader.database("read_store.url", &url)
+}
+
+fn views(
+    reader: &mut Reader<'_>,
+    field: Field<Entries<Section<raw::View>>>,
+    sources: &[&str],
+) -> Option<Vec<View>> {
+    let views = reader.need_entries("views", field, "name at least one table of the read store")?;
+    let views = reader.each("views", views, |reader, path, name, section| {
+        let raw = reader.open(path, section);
+        view::view(reader, path, name, raw, sources)
+    })?;
+    for (nth, view) in views.iter().enumerate() {
+        let shares = |other: &&View| {
+            other.table == view.table && (other.scope.is_none() || view.scope.is_none())
+        };
+        if let Some(other) = views[..nth].iter().find(shares) {
+            let what = format!("`{}` is the table of view `{}` too", view.table, other.name);
+            let fix = "give each of them the `scope:` of its own rows, or keep one";
+            reader.problem(&format!("views.{}", view.name), what, fix);
+        }
+    }
+    Some(views)
+}
+
+fn cutover(reader: &mut Reader<'_>, field: Field<Section<raw::Cutover>>) -> Option<Cutover> {
+    let raw = reader.section("cutover", field)?;
+    let pause = reader.need_text(
+        "cutover.pause",
+        raw.pause,
+        "write the command that pauses the projector",
+    );
+    let resume = reader.need_text(
+        "cutover.resume",
+        raw.resume,
+        "write the command that resumes the projector",
+    );
+    let pause_max = reader.duration("cutover.pause_max", raw.pause_max);
+    let writer_role = reader.text("cutover.writer_role", raw.writer_role);
+    Some(Cutover {
+        pause: pause?,
+        resume: resume?,
+        pause_max,
+        writer_role,
+    })
+}
+
+fn limits(reader: &mut Reader<'_>, field: Field<Section<raw::Limits>>) -> Limits {
+    let Some(raw) = reader.section("limits", field) else {
+        return Limits::default();
+    };
+    Limits {
+        repairs_max: reader.bound("limits.repairs_max", raw.repairs_max),
+        deletes_max: reader.bound("limits.deletes_max", raw.deletes_max),
+    }
+}

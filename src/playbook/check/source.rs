@@ -1,0 +1,114 @@
+//! Checks one source.
+
+use std::collections::BTreeMap;
+
+use super::later::Later;
+use super::reader::Reader;
+use crate::playbook::checked::{Format, Scalar, Source, TableName};
+use crate::playbook::problem::did_you_mean;
+use crate::playbook::raw;
+use crate::playbook::shape::{Entries, Field, Text};
+
+/// The source `name` at `path`.
+pub(super) fn source(
+    reader: &mut Reader<'_>,
+    path: &str,
+    name: &str,
+    raw: raw::Source,
+) -> Option<Source> {
+    let at = |key: &str| format!("{path}.{key}");
+    let topic = reader.need_text(
+        &at("topic"),
+        raw.topic,
+        "name the topic that carries the table",
+    );
+    let table = match (&raw.table, &topic) {
+        (Field::Missing, Some(topic)) => table_of_topic(reader, path, topic),
+        (Field::Missing, None) => None,
+        _ => {
+            let written = reader.text(&at("table"), raw.table);
+            written.and_then(|table| reader.table(&at("table"), &table))
+        }
+    };
+    let format = format(reader, &at("format"), raw.format);
+    if format.is_some() {
+        reader.later_key(&at("on"), &raw.on, &Later::Events);
+    }
+    let order_by = reader.text(&at("order_by"), raw.order_by);
+    let epochs = reader.get(&at("epochs"), raw.epochs).unwrap_or_default();
+    let epochs = epochs.into_iter().enumerate().map(|(nth, epoch)| {
+        let path = format!("{path}.epochs[{nth}]");
+        let entries = reader.get(&path, epoch);
+        entries.and_then(|entries| self::epoch(reader, &path, entries))
+    });
+    let epochs: Vec<Option<BTreeMap<i32, i64>>> = epochs.collect();
+    Some(Source {
+        name: name.to_owned(),
+        topic: topic?,
+        table: table?,
+        format: format?,
+        order_by,
+        epochs: epochs.into_iter().collect::<Option<_>>()?,
+        line: reader.line(path),
+    })
+}
+
+/// `prefix.schema.table` or `prefix.table`, as Debezium names topics; a prefix may have dots.
+fn table_of_topic(reader: &mut Reader<'_>, path: &str, topic: &str) -> Option<TableName> {
+    let parts: Vec<&str> = topic.split('.').collect();
+    let table = match parts.as_slice() {
+        [_, table] => (*table).to_owned(),
+        [_, .., schema, table] => format!("{schema}.{table}"),
+        _ => {
+            let what = format!("the topic `{topic}` does not name its table");
+            reader.problem(path, what, "add `table:`");
+            return None;
+        }
+    };
+    reader.table(&format!("{path}.topic"), &table)
+}
+
+fn format(reader: &mut Reader<'_>, path: &str, field: Field<Text>) -> Option<Format> {
+    if !field.is_written() {
+        return Some(Format::Debezium);
+    }
+    match reader.text(path, field)?.as_str() {
+        "debezium" => return Some(Format::Debezium),
+        "events" => reader.later(path, &Later::Events),
+        other => {
+            let what = format!("`{other}` is no format");
+            reader.problem(path, what, did_you_mean(other, &["debezium", "events"]));
+        }
+    }
+    None
+}
+
+/// Partition → first offset of the next epoch.
+fn epoch(
+    reader: &mut Reader<'_>,
+    path: &str,
+    entries: Entries<Scalar>,
+) -> Option<BTreeMap<i32, i64>> {
+    if entries.0.is_empty() {
+        reader.problem(
+            path,
+            "is empty",
+            "write `{ partition: first offset of the next epoch }`",
+        );
+        return None;
+    }
+    let pairs = reader.each(path, entries, |reader, path, partition, offset| {
+        let partition: Option<i32> = partition.parse().ok().filter(|number| *number >= 0);
+        let offset = match offset {
+            Scalar::Int(offset) => i64::try_from(offset).ok().filter(|offset| *offset >= 0),
+            _ => None,
+        };
+        let pair = partition.zip(offset);
+        if pair.is_none() {
+            let fix = "write both as whole numbers: `{ 0: 184467 }`";
+            reader.problem(path, "is no partition and offset", fix);
+        }
+        pair
+    })?;
+    Some(pairs.into_iter().collect())
+}

@@ -1,0 +1,233 @@
+//! The checked playbook: plain data that holds together, ready to be wired.
+//!
+//! Whatever these types can express has passed every check that needs no connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::secret::{DatabaseUrl, Properties};
+
+/// A playbook without a problem.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Playbook {
+    /// The name that runs, locks and reports carry.
+    pub name: String,
+    /// The file that it was read from, as it was named.
+    pub file: PathBuf,
+    /// The system of record.
+    pub primary: Database,
+    /// The database that holds the views.
+    pub read_store: DatabaseUrl,
+    /// Where the primary's changes can be read.
+    pub log: Log,
+    /// How to tell how far the log has the primary; without it less can be called drift.
+    pub captured: Option<Captured>,
+    /// How to tell how far the projector has applied the log.
+    pub applied: Applied,
+    /// The tables of the primary and their topics, in the order written; never empty.
+    pub sources: Vec<Source>,
+    /// The tables of the read store, in the order written; never empty.
+    pub views: Vec<View>,
+    /// How the projector is paused and resumed around a swap.
+    pub cutover: Option<Cutover>,
+    /// What a plan may at most change.
+    pub limits: Limits,
+}
+
+/// The primary: where it is written, and where heavy reads should go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// The primary itself. Repairs are read from here, never from a replica.
+    pub url: DatabaseUrl,
+    /// A replica of the same kind for the heavy reads.
+    pub read_url: Option<DatabaseUrl>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// A Kafka cluster.
+    Kafka {
+        /// `host:port,…`
+        brokers: String,
+        /// Any librdkafka property.
+        properties: Properties,
+    },
+    /// Recorded topics as files, relative to the playbook's folder resolved; never empty.
+    Archive(Vec<PathBuf>),
+}
+
+/// How far the log has the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// The connector's replication slot on the primary.
+    Slot(String),
+    /// The topic of the connector's heartbeats.
+    Heartbeat(String),
+}
+
+/// How far the projector is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The projector's consumer group, which commits what it has applied.
+    ConsumerGroup(String),
+    /// A SELECT over the read store that yields topic, partition and next offset.
+    Checkpoint(String),
+    /// A promise: lag never exceeds this.
+    Within(Duration),
+    /// No projector writes these tables.
+    None,
+}
+
+/// A table of the primary and the topic that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name that views use.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// The table, as written or as the topic names it.
+    pub table: TableName,
+    /// How its records are written.
+    pub format: Format,
+    /// The field that orders changes of one key (`updated_at`, or `source.lsn`), if the choice
+    /// is not left to the plan.
+    pub order_by: Option<String>,
+    /// Named epoch breaks, oldest first: for each partition the first offset of the next epoch.
+    pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// The line that it stands on.
+    pub line: usize,
+}
+
+/// How a source's records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Debezium's change events.
+    Debezium,
+}
+
+/// A table of the read store that is a copy: columns renamed, rows filtered, nothing computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The name in commands and reports.
+    pub name: String,
+    /// The table.
+    pub table: TableName,
+    /// The columns of `table` that name a row; never empty, and each of them a plain column.
+    pub key: Vec<String>,
+    /// The name of its source.
+    pub from: String,
+    /// Column of the source and what it must be; all must hold.
+    pub filter: Vec<(String, Test)>,
+    /// Column of `table` and what fills it; `None` means that every column is filled by the one
+    /// of the same name.
+    pub columns: Option<Vec<(String, Origin)>>,
+    /// The SQL condition that bounds the part of `table` that this view owns.
+    pub scope: Option<String>,
+    /// The line that it stands on.
+    pub line: usize,
+}
+
+/// What a filter asks of one column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// The value is one of these; never empty.
+    AnyOf(Vec<Scalar>),
+    /// The value is NULL.
+    IsNull,
+    /// The test within does not hold.
+    Not(Box<Test>),
+}
+
+/// One written value. What is quoted, or holds a `${NAME}`, is text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "serde_yaml::Value")]
+pub enum Scalar {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i128),
+    /// Any other number, as it was written: no digit is lost.
+    Number(String),
+    /// Text.
+    Text(String),
+}
+
+/// What fills a column of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A column of the source.
+    Column {
+        /// Its name today.
+        name: String,
+        /// Its earlier names, which older records still use.
+        former: Vec<String>,
+    },
+    /// `@offset`: the projector's bookkeeping, the record's offset.
+    Offset,
+    /// `@partition`: the projector's bookkeeping, the record's partition.
+    Partition,
+    /// `@lsn`: the projector's bookkeeping, the source position.
+    Lsn,
+    /// `@ts`: the projector's bookkeeping, a time of its own.
+    Ts,
+    /// `@default`: the database fills it.
+    Default,
+    /// `@foreign`: somebody else's; never compared, carried over by key at a swap.
+    Foreign,
+}
+
+/// How the projector is stopped and started around a swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cutover {
+    /// The command that pauses it.
+    pub pause: String,
+    /// The command that resumes it.
+    pub resume: String,
+    /// The longest pause, if not the usual one.
+    pub pause_max: Option<Duration>,
+    /// The role whose sessions must be gone before the swap.
+    pub writer_role: Option<String>,
+}
+
+/// What a plan may at most change; what is not given has a default elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// All repairs.
+    pub repairs_max: Option<Bound>,
+    /// Deletes among them.
+    pub deletes_max: Option<Bound>,
+}
+
+/// A number of rows, or a share of the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// So many rows.
+    Rows(u64),
+    /// So many in a hundred, from 0 to 100.
+    Percent(f64),
+}
+
+/// A table's name, each part as the catalog spells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The schema (MySQL: the database); `None` is the connection's default.
+    pub schema: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}

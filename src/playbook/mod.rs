@@ -1,0 +1,62 @@
+//! The playbook: the YAML file that says how a primary, its log and the tables of a read store
+//! belong together.
+//!
+//! The path through this folder: `marks` walks the file's events into a tree of values that
+//! knows its lines (`${NAME}` is expanded here, by `expand`); `raw` reads that tree as what was
+//! written, one serde struct a section, out of the `shape`s that a value can have; `check` turns
+//! it into `checked`, types that cannot be wrong, and gathers **all** problems on the way
+//! (`problem`), each with its line and its fix. `secret` keeps passwords out of what is printed.
+//!
+//! It must not know any other part of trueup: it hands out plain data, and `cli/wiring.rs` alone
+//! turns that into parts. To add a key: a field in `raw`, its check in `check`, its place in
+//! `checked`. What a playbook may say but this version cannot do stands in `check/later.rs`.
+
+mod check;
+mod checked;
+mod expand;
+mod marks;
+mod problem;
+mod raw;
+mod secret;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use self::checked::{
+    Applied, Bound, Captured, Cutover, Database, Format, Limits, Log, Origin, Playbook, Scalar,
+    Source, TableName, Test, View,
+};
+pub use self::expand::Env;
+pub use self::problem::{Problem, Problems};
+pub use self::secret::{DatabaseKind, DatabaseUrl, Properties, UrlError};
+
+/// Reads and checks the playbook at `path`; `env` looks up the variables that it names.
+///
+/// Files that the playbook names are relative to its own folder. Nothing is connected to, and no
+/// other file is opened.
+///
+/// # Errors
+/// [`Problems`], all of them at once.
+pub fn load(path: &Path, env: Env<'_>) -> Result<Playbook, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|source| Problems::Unreadable {
+        file: path.to_path_buf(),
+        source,
+    })?;
+    parse(&text, path, env)
+}
+
+/// [`load`] for a text that has been read; `path` is the name that problems carry.
+fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Playbook, Problems> {
+    let mut findings = problem::Findings::new(path);
+    let playbook = match marks::read(text, env, &mut findings) {
+        Some((tree, marks)) => check::playbook(path, tree, &marks, &mut findings),
+        None => None,
+    };
+    match (playbook, findings.into_problems()) {
+        (Some(playbook), None) => Ok(playbook),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => unreachable!("a playbook that fails its checks says why"),
+    }
+}

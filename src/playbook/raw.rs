@@ -1,0 +1,180 @@
+//! What was written, section by section, as serde reads it: nothing is checked or derived here.
+//!
+//! serde stops at its first error, so no field may fail: each is a [`Field`], which keeps the
+//! error for `check` to report. What each key means stands in `checked`. These structs have no
+//! `Debug`, for what they hold may be secret.
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::checked::Scalar;
+use super::shape::{Entries, Field, Section, Shape, Text, Texts};
+
+/// The whole file.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Playbook {
+    pub(super) version: Field<Scalar>,
+    pub(super) name: Field<Text>,
+    pub(super) primary: Field<Section<Primary>>,
+    pub(super) read_store: Field<Section<ReadStore>>,
+    pub(super) log: Field<Section<Log>>,
+    pub(super) captured: Field<Section<Captured>>,
+    pub(super) applied: Field<Applied>,
+    pub(super) sources: Field<Entries<Section<Source>>>,
+    pub(super) views: Field<Entries<Section<View>>>,
+    pub(super) cutover: Field<Section<Cutover>>,
+    pub(super) limits: Field<Section<Limits>>,
+    pub(super) staging: Field<Value>,
+}
+
+/// `primary:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Primary {
+    pub(super) url: Field<Text>,
+    pub(super) read_url: Field<Text>,
+}
+
+/// `read_store:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReadStore {
+    pub(super) url: Field<Text>,
+}
+
+/// `log:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Log {
+    pub(super) kafka: Field<Section<Kafka>>,
+    pub(super) archive: Field<Texts>,
+}
+
+/// `log.kafka:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Kafka {
+    pub(super) brokers: Field<Text>,
+    pub(super) properties: Field<Entries<Scalar>>,
+}
+
+/// `captured:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Captured {
+    pub(super) slot: Field<Text>,
+    pub(super) heartbeat: Field<Text>,
+}
+
+/// `applied:` is a word or a section.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Applied {
+    Word(String),
+    How(Section<AppliedHow>),
+}
+
+/// `applied:` as a section.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AppliedHow {
+    pub(super) consumer_group: Field<Text>,
+    pub(super) checkpoint: Field<Text>,
+    pub(super) within: Field<Scalar>,
+}
+
+/// One of `sources:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Source {
+    pub(super) topic: Field<Text>,
+    pub(super) table: Field<Text>,
+    pub(super) format: Field<Text>,
+    pub(super) order_by: Field<Text>,
+    pub(super) epochs: Field<Vec<Field<Entries<Scalar>>>>,
+    pub(super) on: Field<Value>,
+}
+
+/// One of `views:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    pub(super) table: Field<Text>,
+    pub(super) key: Field<Texts>,
+    pub(super) from: Field<Text>,
+    #[serde(rename = "where")]
+    pub(super) filter: Field<Entries<Test>>,
+    pub(super) columns: Field<Entries<Texts>>,
+    pub(super) scope: Field<Text>,
+    pub(super) query: Field<Value>,
+    pub(super) as_of: Field<Value>,
+    pub(super) expected: Field<Value>,
+}
+
+/// What `where:` asks of one column.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Test {
+    Is(Scalar),
+    OneOf(Vec<Field<Scalar>>),
+    Section(Section<Not>),
+}
+
+/// `{ not: … }`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Not {
+    pub(super) not: Field<Box<Test>>,
+}
+
+/// `cutover:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cutover {
+    pub(super) pause: Field<Text>,
+    pub(super) resume: Field<Text>,
+    pub(super) pause_max: Field<Scalar>,
+    pub(super) writer_role: Field<Text>,
+}
+
+/// `limits:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    pub(super) repairs_max: Field<Scalar>,
+    pub(super) deletes_max: Field<Scalar>,
+}
+
+impl Shape for Applied {
+    const NAME: &'static str = "a word or a map of keys";
+    const FIX: &'static str = "write `none`, or one key such as `{ within: 30s }`";
+}
+
+impl TryFrom<Value> for Applied {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(word) => Ok(Self::Word(word)),
+            other => serde_yaml::from_value(other).map(Self::How),
+        }
+    }
+}
+
+impl Shape for Test {
+    const NAME: &'static str = "a value, a list of values or `{ not: … }`";
+    const FIX: &'static str = "quote the value";
+}
+
+impl TryFrom<Value> for Test {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::Sequence(_) => serde_yaml::from_value(value).map(Self::OneOf),
+            Value::Mapping(_) => serde_yaml::from_value(value).map(Self::Section),
+            other => serde_yaml::from_value(other).map(Self::Is),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What trueup says: tables, JSON and progress. Data in, text out; the command line writes it.
+
+pub mod json;
+pub mod progress;
+pub mod replay;
+pub mod table;
+pub mod verdict;

@@ -1,0 +1,139 @@
+//! The outcome of a comparison, as data.
+
+use std::collections::BTreeMap;
+
+use crate::projection::cell::Cell;
+use crate::projection::diff::{Difference, Kind};
+use crate::projection::text;
+
+/// What a comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// No difference that lag does not explain.
+    InSync,
+    /// Something could not be decided.
+    Unknown,
+    /// Differences that lag does not explain.
+    Drift,
+}
+
+impl Verdict {
+    /// Its word in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::InSync => "in_sync",
+            Verdict::Unknown => "unknown",
+            Verdict::Drift => "drift",
+        }
+    }
+}
+
+/// One difference, kept to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its kind.
+    pub kind: Kind,
+    /// Key column and value; values of keys are always shown.
+    pub key: Vec<(String, Option<String>)>,
+    /// Column, expected and actual; of a missing or extra row none.
+    pub columns: Vec<(String, Shown, Shown)>,
+}
+
+/// A value as text, or why it is none.
+pub type Shown = Option<String>;
+
+impl Sample {
+    /// The sample of a difference whose rows have these columns.
+    #[must_use]
+    pub fn of(difference: &Difference, columns: &[String], key: &[usize]) -> Sample {
+        let names = key.iter().map(|i| columns[*i].clone());
+        let shown =
+            |row: &Option<Vec<Cell<'static>>>, i: usize| row.as_ref().and_then(|r| text::of(&r[i]));
+        Sample {
+            kind: difference.kind(),
+            key: names.zip(difference.key.0.iter().map(text::of)).collect(),
+            columns: difference
+                .columns()
+                .into_iter()
+                .map(|i| {
+                    (
+                        columns[i].clone(),
+                        shown(&difference.expected, i),
+                        shown(&difference.actual, i),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The outcome for one view.
+#[derive(Clone, Debug, Default)]
+pub struct ViewVerdict {
+    /// The view.
+    pub view: String,
+    /// Its table.
+    pub table: String,
+    /// Keys compared.
+    pub rows_checked: u64,
+    /// Expected rows that are not there.
+    pub missing: u64,
+    /// Rows that should not be there.
+    pub extra: u64,
+    /// Rows with other values.
+    pub changed: u64,
+    /// Keys that differed at first and agreed later.
+    pub lagging: u64,
+    /// Keys that could not be decided.
+    pub unknown: u64,
+    /// Why something could not be decided, in words.
+    pub reasons: Vec<String>,
+    /// Differing keys by column.
+    pub by_column: BTreeMap<String, u64>,
+    /// A few of the differences.
+    pub samples: Vec<Sample>,
+    /// How it was compared: `hash` or `merge`.
+    pub compared_by: String,
+}
+
+impl ViewVerdict {
+    /// Keys that differ without lag explaining it.
+    #[must_use]
+    pub fn drifted(&self) -> u64 {
+        self.missing + self.extra + self.changed
+    }
+
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.drifted() > 0 {
+            Verdict::Drift
+        } else if self.unknown > 0 || !self.reasons.is_empty() {
+            Verdict::Unknown
+        } else {
+            Verdict::InSync
+        }
+    }
+}
+
+/// The outcome for one playbook.
+#[derive(Clone, Debug)]
+pub struct PlaybookVerdict {
+    /// The playbook.
+    pub playbook: String,
+    /// Its views.
+    pub views: Vec<ViewVerdict>,
+}
+
+impl PlaybookVerdict {
+    /// The worst verdict of its views.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.views
+            .iter()
+            .map(ViewVerdict::verdict)
+            .max()
+            .unwrap_or(Verdict::InSync)
+    }
+}

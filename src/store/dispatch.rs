@@ -1,0 +1,147 @@
+//! The one enum of stores: each act goes to the database that was opened.
+
+use super::postgres::Postgres;
+use super::sqlite::Sqlite;
+use super::*;
+
+/// The kinds of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// An open database.
+pub enum Store {
+    /// PostgreSQL.
+    Postgres(Postgres),
+    /// SQLite.
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// Opens a database. `redacted` is the URL without its password, for messages.
+    ///
+    /// # Errors
+    /// `Unreachable` or `Login`.
+    pub async fn open(
+        engine: Engine,
+        url: &str,
+        redacted: &str,
+        access: Access,
+    ) -> Result<Store, StoreError> {
+        Ok(match engine {
+            Engine::Postgres => Store::Postgres(Postgres::connect(url, redacted, access).await?),
+            Engine::Sqlite => Store::Sqlite(Sqlite::connect(url, redacted, access).await?),
+        })
+    }
+}
+
+/// Sends an act to the open database.
+macro_rules! each {
+    ($self:ident . $act:ident ( $($arg:expr),* ) . await) => {
+        match $self {
+            Store::Postgres(store) => store.$act($($arg),*).await,
+            Store::Sqlite(store) => store.$act($($arg),*).await,
+        }
+    };
+    ($self:ident . $act:ident ( $($arg:expr),* )) => {
+        match $self {
+            Store::Postgres(store) => store.$act($($arg),*),
+            Store::Sqlite(store) => store.$act($($arg),*),
+        }
+    };
+}
+
+impl Acts for Store {
+    async fn identity(&self) -> Result<Identity, StoreError> {
+        each!(self.identity().await)
+    }
+    async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
+        each!(self.catalog(table).await)
+    }
+    async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError> {
+        each!(self.digest_dialect(scan).await)
+    }
+    async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
+        each!(self.digest(scan).await)
+    }
+    async fn rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
+        each!(self.rows(scan).await)
+    }
+    async fn lookup(
+        &self,
+        scan: &Scan,
+        keys: &[Key<'static>],
+    ) -> Result<Vec<Row<'static>>, StoreError> {
+        each!(self.lookup(scan, keys).await)
+    }
+    async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError> {
+        each!(self.split(scan, parts).await)
+    }
+    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+        each!(self.write_position().await)
+    }
+    async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+        each!(self.query(sql).await)
+    }
+    async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError> {
+        each!(self.obstacles(table).await)
+    }
+    fn encoder(&self, shadow: &Shadow) -> Box<dyn Encoder> {
+        each!(self.encoder(shadow))
+    }
+    async fn begin(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        each!(self.begin(permit, shadow).await)
+    }
+    async fn append(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        batch: Batch,
+        next: &[NextOffset],
+    ) -> Result<(), StoreError> {
+        each!(self.append(permit, shadow, batch, next).await)
+    }
+    async fn settle(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        by: &mut dyn Settle,
+    ) -> Result<(), StoreError> {
+        each!(self.settle(permit, shadow, by).await)
+    }
+    async fn replace(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    ) -> Result<(), StoreError> {
+        each!(self.replace(permit, shadow, rows).await)
+    }
+    async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        each!(self.build(permit, shadow).await)
+    }
+    fn shadow_table(&self, shadow: &Shadow) -> TableName {
+        each!(self.shadow_table(shadow))
+    }
+    async fn seal(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        each!(self.seal(permit, shadow).await)
+    }
+    async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError> {
+        each!(self.old_snapshots(shadow).await)
+    }
+    async fn swap(&self, permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
+        each!(self.swap(permit, shadow).await)
+    }
+    async fn end(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        each!(self.end(permit, shadow, state).await)
+    }
+}

@@ -1,0 +1,158 @@
+//! Settling the keys that occur more than once, in one transaction: the file has one writer, so nothing is gained by
+//! more of them, and after a failure everything is as it was.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::projection::cell::Cell;
+use crate::projection::change::{Change, Key, Op};
+use crate::projection::types::ColumnType;
+use crate::projection::version::{Rank, Version};
+use crate::store::dialect::sqlite::Bind;
+use crate::store::dialect::sqlite_load as dialect;
+use crate::store::{Settle, Shadow, StoreError};
+
+use super::bind::{Binder, insert_rows};
+use super::error::{Doing, failed};
+use super::load::execute;
+use super::{Sqlite, fetch, int, value, words};
+
+/// Changes handed over at a time.
+const PAGE_ROWS: usize = 2_000;
+
+pub(super) async fn settle(
+    store: &Sqlite,
+    shadow: &Shadow,
+    by: &mut dyn Settle,
+) -> Result<(), StoreError> {
+    let shown = shadow.live.table.to_string();
+    let doing = store
+        .file
+        .doing(&shown, "settling keys that occur more than once");
+    if is_settled(store, doing, shadow).await? {
+        return Ok(());
+    }
+    store
+        .write(doing, async |session| {
+            for sql in dialect::gather(shadow) {
+                execute(session, doing, &sql, Vec::new()).await?;
+            }
+            hand_over(session, doing, shadow, by).await?;
+            for sql in dialect::settled(shadow) {
+                execute(session, doing, &sql, Vec::new()).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Whether no later change waits.
+pub(super) async fn is_settled(
+    store: &Sqlite,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+) -> Result<bool, StoreError> {
+    let mut session = store.reader().await?;
+    let sql = format!("SELECT 1 FROM {} LIMIT 1", dialect::later_table(shadow));
+    let rows = fetch(&mut session, &sql, Vec::new()).await;
+    Ok(rows.map_err(|e| failed(doing, &e))?.is_empty())
+}
+
+async fn hand_over(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+    by: &mut dyn Settle,
+) -> Result<(), StoreError> {
+    let binder = Binder::new(shadow, doing.table);
+    let mut after: Vec<Bind> = Vec::new();
+    loop {
+        let sql = dialect::page(shadow, !after.is_empty(), PAGE_ROWS);
+        let rows = fetch(session, &sql, after).await;
+        let rows = rows.map_err(|e| failed(doing, &e))?;
+        after = Vec::new();
+        for row in &rows {
+            let change = change(row, shadow, doing)?;
+            let arrival = int(row, shadow.columns.len() + dialect::TRAILING_COUNT);
+            after.clear();
+            binder.key(&change.key, &mut after)?;
+            after.push(Bind::Int(arrival));
+            if arrival < 0 {
+                by.held(change)?;
+            } else {
+                by.change(change)?;
+            }
+        }
+        let end = rows.len() < PAGE_ROWS;
+        let settled = by.take(end)?;
+        insert_rows(session, doing, shadow, &settled, |(row, version)| {
+            (row.as_slice(), *version)
+        })
+        .await?;
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+/// A later change as it was appended.
+fn change(
+    row: &SqliteRow,
+    shadow: &Shadow,
+    doing: Doing<'_>,
+) -> Result<Change<'static>, StoreError> {
+    let width = shadow.columns.len();
+    let mut cells = Vec::with_capacity(width);
+    for (at, column) in shadow.columns.iter().enumerate() {
+        cells.push(cell(row, at, &column.kind, &column.name, doing)?);
+    }
+    let rank = cell(row, width + 2, &ColumnType::Bytes, "trueup_rank", doing)?;
+    let rank = match &rank {
+        Cell::Bytes(bytes) => Rank::from_bytes(bytes),
+        _ => None,
+    };
+    let rank = rank.ok_or_else(|| bad(doing, "trueup_rank", "no rank"))?;
+    let clock = cell(row, width + 3, &ColumnType::INT64, "trueup_clock", doing)?;
+    let version = Version {
+        rank,
+        partition: i32::try_from(int(row, width)).unwrap_or(i32::MAX),
+        offset: int(row, width + 1),
+        clock: match clock {
+            Cell::Int(i) => i64::try_from(i).ok(),
+            _ => None,
+        },
+    };
+    let key = Key(shadow.key.iter().map(|at| cells[*at].clone()).collect());
+    let trailing = width + dialect::TRAILING_COUNT;
+    let op = if int(row, trailing + 1) == 1 {
+        Op::Delete
+    } else {
+        for hole in words(row, trailing + 2)
+            .split(',')
+            .filter(|h| !h.is_empty())
+        {
+            let hole = hole.parse().ok().and_then(|at: usize| cells.get_mut(at));
+            *hole.ok_or_else(|| bad(doing, "trueup_holes", "no column"))? = Cell::Unchanged;
+        }
+        Op::Put(cells)
+    };
+    Ok(Change { key, version, op })
+}
+
+fn cell(
+    row: &SqliteRow,
+    at: usize,
+    kind: &ColumnType,
+    name: &str,
+    doing: Doing<'_>,
+) -> Result<Cell<'static>, StoreError> {
+    let raw = row.try_get_raw(at).map_err(|e| failed(doing, &e))?;
+    value::cell(raw, kind).map_err(|problem| bad(doing, name, &problem))
+}
+
+fn bad(doing: Doing<'_>, column: &str, problem: &str) -> StoreError {
+    StoreError::Value {
+        table: doing.table.to_owned(),
+        problem: format!("column {column}: {problem}"),
+    }
+}

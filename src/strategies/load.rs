@@ -1,0 +1,275 @@
+//! The one loop over the log: record, change, row, bulk form, on the thread that reads; batches cross one bounded channel to
+//! the task that writes.
+
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use tokio::sync::mpsc;
+
+use crate::limits;
+use crate::projection::cell::{Cell, Row};
+use crate::projection::change::{Change, Key, Op};
+use crate::projection::counts::Counts;
+use crate::projection::decode::{Decoded, Decoder};
+use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
+use crate::projection::record::Record;
+use crate::report::progress::Progress;
+use crate::store::{Acts, Batch, Encoder, NextOffset, Origin, Shadow, Store, WritePermit};
+use crate::stream::{Log, Range, ReadError};
+
+/// The hashes of the keys seen so far. It may say "seen" of a key that was not (a collision, or when it is full); never
+/// the other way round.
+struct KeySet {
+    table: HashTable<u64>,
+    hasher: DefaultHashBuilder,
+    full: bool,
+}
+
+impl KeySet {
+    fn new() -> KeySet {
+        KeySet {
+            table: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            full: false,
+        }
+    }
+
+    /// Whether this key is certainly seen for the first time.
+    fn is_first(&mut self, key: &Key<'_>) -> bool {
+        let hash = self.hasher.hash_one(key);
+        if self.full || self.table.find(hash, |h| *h == hash).is_some() {
+            return false;
+        }
+        // Growing doubles it: that moment is the one that counts.
+        let grown = if self.table.len() == self.table.capacity() {
+            self.table.capacity() * 3
+        } else {
+            self.table.capacity()
+        };
+        if grown * (size_of::<u64>() + 1) > limits::KEY_SET_BYTES_MAX {
+            self.full = true;
+            return false;
+        }
+        self.table.insert_unique(hash, hash, |h| *h);
+        true
+    }
+}
+
+/// Turns records into batches. It lives through all rounds of a load.
+pub struct Loader {
+    decoder: Decoder,
+    mapping: Mapping,
+    seen: KeySet,
+    encoder: Box<dyn Encoder>,
+    arrival: u64,
+    next: Vec<NextOffset>,
+    /// What became of the records; changes of keys that may occur twice are counted when they are settled.
+    pub counts: Counts,
+}
+
+/// A batch on its way, with the offsets that it brings the shadow to.
+struct Loaded {
+    batch: Batch,
+    next: Vec<NextOffset>,
+}
+
+impl Loader {
+    /// A loader for one view.
+    #[must_use]
+    pub fn new(decoder: Decoder, mapping: Mapping, encoder: Box<dyn Encoder>) -> Loader {
+        Loader {
+            decoder,
+            mapping,
+            seen: KeySet::new(),
+            encoder,
+            arrival: 0,
+            next: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<()> {
+        self.counts.read += 1;
+        let mut changes = Vec::with_capacity(1);
+        if let Decoded::Ignored(kind) = self.decoder.decode(record, &mut changes)? {
+            self.counts.ignored(kind);
+        }
+        for change in changes {
+            self.change(change)
+                .with_context(|| format!("record {}", record.at))?;
+        }
+        self.advance(record);
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change<'_>) -> Result<()> {
+        let origin = Origin {
+            version: change.version,
+            arrival: self.arrival,
+        };
+        self.arrival += 1;
+        let key = self.mapping.key(change.key)?;
+        let first = self.seen.is_first(&key);
+        let Op::Put(source) = change.op else {
+            self.encoder.again(&key, None, &origin);
+            return Ok(());
+        };
+        let kept = Bookkeeping {
+            offset: change.version.offset,
+            partition: change.version.partition,
+            lsn: change.version.rank.words[0],
+            clock: change.version.clock,
+        };
+        match self.mapping.expected(source, &kept)? {
+            Expected::Row(row) if first && !row.contains(&Cell::Unchanged) => {
+                self.encoder.first(&row, &origin);
+                self.counts.put += 1;
+            }
+            Expected::Row(row) => self.encoder.again(&key, Some(&row), &origin),
+            Expected::Filtered => self.encoder.again(&key, None, &origin),
+            Expected::Unknown => self.encoder.again(&key, Some(&self.unknown(&key)), &origin),
+        }
+        Ok(())
+    }
+
+    /// A row of which only the key is known.
+    fn unknown<'a>(&self, key: &Key<'a>) -> Row<'a> {
+        let mut row: Row<'a> = vec![Cell::Unchanged; self.mapping.columns.len()];
+        for (at, cell) in self.mapping.key.iter().zip(&key.0) {
+            row[*at] = cell.clone();
+        }
+        row
+    }
+
+    fn advance(&mut self, record: &Record<'_>) {
+        let at = record.at;
+        let known = self
+            .next
+            .iter_mut()
+            .find(|n| n.partition == at.partition && n.topic == at.topic);
+        match known {
+            Some(next) => next.offset = at.offset + 1,
+            None => {
+                self.next.push(NextOffset {
+                    topic: at.topic.to_owned(),
+                    partition: at.partition,
+                    offset: at.offset + 1,
+                });
+            }
+        }
+    }
+
+    fn take(&mut self) -> Loaded {
+        Loaded {
+            batch: self.encoder.take(),
+            next: self.next.clone(),
+        }
+    }
+}
+
+/// What a thread that reads the log brings back.
+struct Pass {
+    loader: Loader,
+    stopped: bool,
+}
+
+/// Reads the ranges into the shadow. Returns the loader for the next round, and whether the operator stopped it.
+///
+/// # Errors
+/// The first error of the log, the engine or the store; what was appended before stays in the shadow.
+pub async fn load(
+    log: Arc<Log>,
+    ranges: Vec<Range>,
+    loader: Loader,
+    store: &Store,
+    shadow: &Shadow,
+    permit: &WritePermit,
+    progress: &Progress,
+    stop: Arc<AtomicBool>,
+) -> Result<(Loader, bool)> {
+    let (send, mut receive) = mpsc::channel(limits::BATCHES_IN_FLIGHT);
+    let quit = Arc::new(AtomicBool::new(false));
+    let counter = progress.counter();
+    let reader = {
+        let quit = Arc::clone(&quit);
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || read(&log, &ranges, loader, &send, &counter, &stop, &quit))?
+    };
+    let mut written = Ok(());
+    while let Some(Loaded { batch, next }) = receive.recv().await {
+        written = store.append(permit, shadow, batch, &next).await;
+        if written.is_err() {
+            quit.store(true, Ordering::Relaxed);
+            break;
+        }
+    }
+    // The reader may be waiting for room in the channel.
+    drop(receive);
+    let pass = tokio::task::spawn_blocking(move || reader.join()).await?;
+    written?;
+    let pass =
+        pass.map_err(|_| super::Bug("the thread that reads the log panicked".to_owned()))??;
+    Ok((pass.loader, pass.stopped))
+}
+
+fn read(
+    log: &Log,
+    ranges: &[Range],
+    mut loader: Loader,
+    send: &mpsc::Sender<Loaded>,
+    counter: &crate::report::progress::Counter,
+    stop: &AtomicBool,
+    quit: &AtomicBool,
+) -> Result<Pass> {
+    let outcome = log.read(ranges, stop, |record| -> Result<ControlFlow<()>> {
+        loader.record(record)?;
+        counter.add(1);
+        if loader.encoder.bytes() >= limits::BATCH_BYTES
+            && send.blocking_send(loader.take()).is_err()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(if quit.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    });
+    let outcome = outcome.map_err(|e| match e {
+        ReadError::Stream(e) => anyhow::Error::new(e),
+        ReadError::Sink(e) => e,
+    })?;
+    for (topic, partition, offset) in &outcome.next {
+        match loader
+            .next
+            .iter_mut()
+            .find(|n| n.partition == *partition && n.topic == **topic)
+        {
+            Some(next) => next.offset = *offset,
+            None => loader.next.push(NextOffset {
+                topic: topic.to_string(),
+                partition: *partition,
+                offset: *offset,
+            }),
+        }
+    }
+    // A closed channel means that the writer failed; its own error is the one to show.
+    let _ = send.blocking_send(loader.take());
+    Ok(Pass {
+        loader,
+        stopped: outcome.stopped,
+    })
+}
+
+impl Loader {
+    /// The offsets that the shadow has been brought to.
+    #[must_use]
+    pub fn next(&self) -> &[NextOffset] {
+        &self.next
+    }
+}

@@ -1,0 +1,119 @@
+//! The ways to find and repair drift. Each `plan` only reads; each `execute` takes a `WritePermit`. They share the loop of
+//! `load` and the comparison of `verify`, and know no YAML.
+
+pub mod big_bang;
+pub mod load;
+pub mod plan;
+pub mod settle;
+pub mod verify;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::projection::mapping::Mapping;
+use crate::store::{Catalog, Store, TableName};
+use crate::stream::Log;
+
+/// How far the projector is, as far as the playbook says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// A Kafka consumer group commits it.
+    ConsumerGroup(String),
+    /// A query over the read store tells it.
+    Checkpoint(String),
+    /// Lag never exceeds this; the operator's promise.
+    Within(Duration),
+    /// No projector writes these tables.
+    None,
+}
+
+/// A source, as far as a strategy needs it.
+#[derive(Clone, Debug)]
+pub struct SourcePart {
+    /// Its name in the playbook.
+    pub name: String,
+    /// Its topic.
+    pub topic: String,
+    /// Its table in the primary.
+    pub table: Catalog,
+    /// The field that the playbook orders by.
+    pub order_by: Option<String>,
+    /// Epochs of the playbook: partition to first offset of the next one.
+    pub epochs: Vec<BTreeMap<i32, i64>>,
+}
+
+/// A copy view, wired to the catalogs of both databases.
+#[derive(Clone, Debug)]
+pub struct CopyView {
+    /// Its name in the playbook.
+    pub name: String,
+    /// What it copies.
+    pub source: SourcePart,
+    /// Its table in the read store.
+    pub table: Catalog,
+    /// How a source row becomes its row.
+    pub mapping: Mapping,
+    /// Columns of its table that are never compared and carried over by key.
+    pub carried: Vec<String>,
+    /// The condition that says which part of the table is its own.
+    pub scope: Option<String>,
+}
+
+impl CopyView {
+    /// The table that it lives in.
+    #[must_use]
+    pub fn table_name(&self) -> &TableName {
+        &self.table.table
+    }
+}
+
+/// The systems that a playbook names, opened.
+pub struct Systems {
+    /// The primary, read-only.
+    pub primary: Store,
+    /// The read store.
+    pub read_store: Store,
+    /// The log, shared with the thread that reads it; commands that need none do not open it.
+    pub log: Option<Arc<Log>>,
+    /// How far the projector is.
+    pub applied: Applied,
+}
+
+impl Systems {
+    /// The log of a command that has opened it.
+    ///
+    /// # Errors
+    /// [`Bug`] when it has not.
+    pub fn log(&self) -> Result<Arc<Log>, Bug> {
+        self.log
+            .clone()
+            .ok_or_else(|| Bug("the log was not opened".to_owned()))
+    }
+}
+
+/// A safety check that said no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Refused(pub Vec<String>);
+
+impl Refused {
+    /// One reason.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Refused {
+        Refused(vec![reason.into()])
+    }
+}
+
+/// The operator stopped the run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{state}")]
+pub struct Interrupted {
+    /// What state things are in, and how to go on.
+    pub state: String,
+}
+
+/// A broken promise of trueup itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; please report this as a bug in trueup")]
+pub struct Bug(pub String);

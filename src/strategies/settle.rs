@@ -1,0 +1,155 @@
+//! Keys that the log names more than once, folded: the store hands their changes over in order of arrival, and takes the
+//! final rows back.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use super::Refused;
+use crate::limits;
+use crate::projection::cell::Row;
+use crate::projection::change::{Change, Key, Op};
+use crate::projection::counts::Counts;
+use crate::projection::fold::{Conflict, Fold, Folded, Verdict};
+use crate::projection::version::{Order, Version};
+use crate::store::Settle;
+
+/// Folds what the store hands over. It lives through all rounds of a load.
+pub struct Settler {
+    fold: Fold,
+    current: Option<Key<'static>>,
+    /// Keys that are gone, by the version that removed them: a later round must not bring them back.
+    gone: HashMap<Key<'static>, Version>,
+    conflicts: Vec<(Key<'static>, Conflict)>,
+    conflicting: u64,
+    /// Keys whose row is incomplete: to be settled from the primary.
+    pub incomplete: Vec<(Key<'static>, Version)>,
+    /// What became of the changes.
+    pub counts: Counts,
+    /// Whether there are more deleted keys than are remembered.
+    pub forgetful: bool,
+}
+
+impl Settler {
+    /// A settler under one order.
+    #[must_use]
+    pub fn new(order: Order) -> Settler {
+        Settler {
+            fold: Fold::new(order),
+            current: None,
+            gone: HashMap::new(),
+            conflicts: Vec::new(),
+            conflicting: 0,
+            incomplete: Vec::new(),
+            counts: Counts::default(),
+            forgetful: false,
+        }
+    }
+
+    fn apply(&mut self, change: Change<'static>) -> Verdict {
+        if self.current.as_ref() != Some(&change.key) {
+            self.current = Some(change.key.clone());
+            if let Some(version) = self.gone.remove(&change.key) {
+                self.fold.apply(Change {
+                    key: change.key.clone(),
+                    version,
+                    op: Op::Delete,
+                });
+            }
+        }
+        let key = change.key.clone();
+        let verdict = self.fold.apply(change);
+        if let Verdict::Conflict(conflict) = verdict {
+            let new = self.conflicts.last().is_none_or(|(last, _)| *last != key);
+            self.conflicting += u64::from(new);
+            if new && self.conflicts.len() < limits::KEYS_SHOWN_MAX {
+                self.conflicts.push((key, conflict));
+            }
+        }
+        verdict
+    }
+
+    fn finish(&mut self, folded: Vec<Folded>) -> Vec<(Row<'static>, Version)> {
+        let mut rows = Vec::with_capacity(folded.len());
+        for done in folded {
+            if done.is_incomplete() {
+                self.incomplete.push((done.key, done.version));
+                continue;
+            }
+            match done.row {
+                Some(row) => rows.push((row, done.version)),
+                None if self.gone.len() < limits::TOMBSTONES_MAX => {
+                    self.gone.insert(done.key, done.version);
+                }
+                None => self.forgetful = true,
+            }
+        }
+        rows
+    }
+
+    /// Refuses when an order did not decide, naming keys.
+    ///
+    /// # Errors
+    /// As said.
+    fn decided(&self) -> Result<(), Refused> {
+        if self.conflicts.is_empty() {
+            return Ok(());
+        }
+        let mut reasons = Vec::new();
+        for (key, conflict) in &self.conflicts {
+            reasons.push(match conflict {
+                Conflict::TwoPartitions { held, arriving } => format!(
+                    "key {key} is in partitions {} (offset {}) and {} (offset {}), and the records carry no source position: nothing says which is newer",
+                    held.partition, held.offset, arriving.partition, arriving.offset
+                ),
+                Conflict::EpochBreak { higher, later } => format!(
+                    "key {key}: the record at partition {} offset {} is later by the source's clock than that at partition {} offset {}, but its source position is lower",
+                    later.partition, later.offset, higher.partition, higher.offset
+                ),
+            });
+        }
+        let more = self.conflicting - self.conflicts.len() as u64;
+        if more > 0 {
+            reasons.push(format!("… and {more} more keys"));
+        }
+        reasons.push(match self.conflicts[0].1 {
+            Conflict::TwoPartitions { .. } => "name a field that orders them in the source's `order_by:`".to_owned(),
+            Conflict::EpochBreak { .. } => {
+                "if the primary was restored or failed over there, name the first offsets after it in the source's `epochs:`; \
+                 if not, `order_by: source.lsn` takes the positions at their word"
+                    .to_owned()
+            }
+        });
+        Err(Refused(reasons))
+    }
+}
+
+impl Settle for Settler {
+    fn held(&mut self, change: Change<'static>) -> Result<()> {
+        self.apply(change);
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change<'static>) -> Result<()> {
+        let verdict = self.apply(change);
+        self.counts.verdict(verdict);
+        Ok(())
+    }
+
+    fn take(&mut self, end: bool) -> Result<Vec<(Row<'static>, Version)>> {
+        if !end && self.fold.bytes() < limits::SETTLE_BYTES_MAX {
+            return Ok(Vec::new());
+        }
+        let folded = match (&self.current, end) {
+            (Some(current), false) => self.fold.drain_but(current),
+            _ => {
+                self.current = None;
+                self.fold.drain()
+            }
+        };
+        if end {
+            self.decided()?;
+        }
+        Ok(self.finish(folded))
+    }
+}
