@@ -14,7 +14,9 @@ use crate::projection::change::Key;
 use crate::projection::mapping::key_of;
 use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::dialect::{postgres_catalog as questions, postgres_scan as scans};
+use crate::store::dialect::{
+    postgres_catalog as questions, postgres_hash as hashing, postgres_scan as scans,
+};
 
 /// Rows of one batch.
 const BATCH_ROWS_MAX: usize = 2_000;
@@ -153,12 +155,13 @@ impl Postgres {
         }
         let shape = self.shape(scan).await?;
         let (major, encoding) = (self.version / 10_000, &self.encoding);
-        Ok(scans::hashes(scan, &shape).map(|types| format!("postgres-{major}-{encoding}-{types}")))
+        Ok(hashing::hashes(scan, &shape)
+            .map(|types| format!("postgres-{major}-{encoding}-{types}")))
     }
 
     pub(super) async fn read_digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         let shape = self.shape(scan).await?;
-        let sql = scans::digest(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
+        let sql = hashing::digest(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
         let act = format!("hashing {}", scan.table);
         let rows = self.ask(&act, &sql).await?;
         let row = rows.first().ok_or_else(|| self.empty(&act))?;

@@ -7,9 +7,9 @@ mod file;
 mod index;
 mod line;
 mod read;
-mod times;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

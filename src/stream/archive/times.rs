@@ -26,20 +26,35 @@ impl Archive {
     /// # Errors
     /// As [`Archive::topic`]; also when a record has no time.
     pub fn offsets_at(&self, topic: &str, time_ms: i64) -> Result<Vec<(i32, i64)>, StreamError> {
-        let mut found: BTreeMap<i32, i64> =
-            self.topic(topic)?.extents.into_iter().map(|e| (e.partition, e.end)).collect();
+        let mut found: BTreeMap<i32, i64> = self
+            .topic(topic)?
+            .extents
+            .into_iter()
+            .map(|e| (e.partition, e.end))
+            .collect();
         for file in &self.config.files {
             let mut lines = Lines::open(file)?;
             while let Some(line) = lines.next()? {
-                let moment = serde_json::from_str::<Moment<'_>>(line).map_err(|e| super::line::describe(&e));
+                let moment =
+                    serde_json::from_str::<Moment<'_>>(line).map_err(|e| super::line::describe(&e));
                 let moment = match moment {
-                    Ok(moment) => (moment.topic == topic).then_some((moment.partition, moment.offset, moment.ts)),
+                    Ok(moment) => (moment.topic == topic).then_some((
+                        moment.partition,
+                        moment.offset,
+                        moment.ts,
+                    )),
                     Err(problem) => return Err(lines.problem(problem)),
                 };
                 match moment {
-                    Some((_, _, None)) => return Err(lines.problem("it has no `ts`, so its time is not known".to_owned())),
+                    Some((_, _, None)) => {
+                        return Err(
+                            lines.problem("it has no `ts`, so its time is not known".to_owned())
+                        );
+                    }
                     Some((partition, offset, Some(ts))) if ts >= time_ms => {
-                        found.entry(partition).and_modify(|first| *first = offset.min(*first));
+                        found
+                            .entry(partition)
+                            .and_modify(|first| *first = offset.min(*first));
                     }
                     _ => {}
                 }

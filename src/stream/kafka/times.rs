@@ -21,11 +21,17 @@ impl Kafka {
             }
             asker.offsets_for_times(times, wait)
         })?;
-        let at = |partition| match found.find_partition(topic, partition).map(|found| found.offset()) {
+        let at = |partition| match found
+            .find_partition(topic, partition)
+            .map(|found| found.offset())
+        {
             Some(Offset::Offset(offset)) => Some(offset),
             _ => None,
         };
         // A partition without a record at or after that moment is read to its end.
-        Ok(extents.iter().map(|e| (e.partition, at(e.partition).unwrap_or(e.end))).collect())
+        Ok(extents
+            .iter()
+            .map(|e| (e.partition, at(e.partition).unwrap_or(e.end)))
+            .collect())
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 
 const DRESSED: &str = "
 CREATE SCHEMA read AUTHORIZATION trueup_owner; GRANT CREATE, USAGE ON SCHEMA read TO PUBLIC;
-CREATE SEQUENCE read.free_numbers;
+CREATE SEQUENCE read.free_numbers; ALTER SEQUENCE read.free_numbers OWNER TO trueup_owner;
 CREATE DOMAIN read.short AS varchar(30) CHECK (VALUE <> 'never');
 CREATE TABLE read.\"Accounts\" (
   id bigint NOT NULL, code text COLLATE \"C\" NOT NULL, balance numeric(12,2) DEFAULT 0.00, status read.short DEFAULT 'open' NOT NULL,
@@ -163,6 +163,108 @@ fn a_swapped_table_is_the_same_table() {
         store.seal(&permit, &run).await.expect("sealed");
         store.swap(&permit, &run).await.expect("swapped");
         assert_eq!(dump(&db), before);
+    });
+}
+
+/// No superuser: a member of the owner that may create schemas.
+#[test]
+fn a_member_of_the_owner_can_do_it() {
+    with_db("owner", |mut db| async move {
+        db.role("trueup_member").await;
+        dressed(&mut db).await;
+        let name = db.text("current_database()").await;
+        db.run(&format!("GRANT trueup_owner, trueup_app TO trueup_member; GRANT CREATE ON DATABASE {name} TO trueup_member")).await;
+        let before = dump(&db);
+        let acl = "relacl FROM pg_class WHERE oid = 'read.\"Accounts\"'::regclass";
+        let acl_before = db.text(acl).await;
+        let mut other = PgConnection::connect(&db.url)
+            .await
+            .expect("a superuser's session");
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+            .execute(&mut other)
+            .await
+            .expect("a snapshot");
+        let store = Postgres::connect(&db.url_of("trueup_member"), "m", Access::Write)
+            .await
+            .expect("member");
+        let permit = WritePermit::grant();
+        let live = store
+            .catalog(&table("read", "Accounts"))
+            .await
+            .expect("accounts");
+        assert_eq!(store.obstacles(&live).await.expect("obstacles"), []);
+        let run = shadow("r1", live, &LOADED);
+        store.begin(&permit, &run).await.expect("begun");
+        load(
+            &store,
+            &permit,
+            &run,
+            &[row(1, "x", "1.00"), row(2, "y", "2.00")],
+        )
+        .await;
+        store
+            .settle(&permit, &run, &mut Latest::default())
+            .await
+            .expect("settled");
+        store.build(&permit, &run).await.expect("built");
+        store.seal(&permit, &run).await.expect("sealed");
+        // A session whose details are hidden from this role is a blocker all the same.
+        assert_eq!(store.old_snapshots(&run).await.expect("found").len(), 1);
+        sqlx::raw_sql("COMMIT")
+            .execute(&mut other)
+            .await
+            .expect("ends");
+        assert!(store.old_snapshots(&run).await.expect("found").is_empty());
+        store.swap(&permit, &run).await.expect("swapped");
+        assert_eq!(dump(&db), before);
+        assert_eq!(db.text(acl).await, acl_before);
+        assert_eq!(db.text("count(*) FROM read.\"Accounts\"").await, "2");
+    });
+}
+
+/// A row that the table refuses leaves nothing behind, and its values stay out of the message's context.
+#[test]
+fn a_refused_batch_leaves_nothing_behind() {
+    with_db("refused", |mut db| async move {
+        db.run("CREATE TABLE t (id int PRIMARY KEY, n int CHECK (n > 0), v text)")
+            .await;
+        let store = db.store(Access::Write).await;
+        let permit = WritePermit::grant();
+        let live = store.catalog(&table("public", "t")).await.expect("t");
+        let run = shadow("r1", live, &["id", "n", "v"]);
+        store.begin(&permit, &run).await.expect("begun");
+        let mut encoder = store.encoder(&run);
+        encoder.first(&vec![Cell::Int(1), Cell::Int(1), text("fine")], &origin(0));
+        encoder.first(
+            &vec![Cell::Int(1 << 40), Cell::Int(1), text("a secret")],
+            &origin(1),
+        );
+        let next = trueup::store::NextOffset {
+            topic: "t".to_owned(),
+            partition: 0,
+            offset: 2,
+        };
+        let problem = store
+            .append(&permit, &run, encoder.take(), &[next])
+            .await
+            .expect_err("too big");
+        let words = problem.to_string();
+        assert!(matches!(problem, StoreError::Value { .. }), "{problem:?}");
+        assert!(
+            words.contains("line 2, column id") && !words.contains("secret"),
+            "{words}"
+        );
+        assert_eq!(db.text("count(*) FROM trueup_r1.t").await, "0");
+        assert_eq!(db.text("count(*) FROM trueup.position").await, "0");
+        // The connections are still good.
+        load(
+            &store,
+            &permit,
+            &run,
+            &[vec![Cell::Int(1), Cell::Int(1), text("fine")]],
+        )
+        .await;
+        assert_eq!(db.text("count(*) FROM trueup_r1.t").await, "1");
     });
 }
 
