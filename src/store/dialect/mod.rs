@@ -3,8 +3,10 @@
 pub mod postgres;
 pub mod postgres_build;
 pub mod postgres_catalog;
+pub mod postgres_hash;
 pub mod postgres_load;
 pub mod postgres_scan;
+pub mod postgres_settle;
 pub mod postgres_swap;
 pub mod sqlite;
 pub mod sqlite_limit;

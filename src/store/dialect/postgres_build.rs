@@ -234,7 +234,11 @@ mod tests {
             deferrable: (true, false),
             ..Index::default()
         };
-        insta::assert_snapshot!(create_index(&shadow(), &index).expect("known form").join(";\n"), @"");
+        insta::assert_snapshot!(create_index(&shadow(), &index).expect("known form").join(";\n"), @r#"
+CREATE UNIQUE INDEX "accounts_pkey" ON "trueup_r1"."accounts" USING btree (id) INCLUDE ("Name");
+ALTER TABLE "trueup_r1"."accounts" ADD CONSTRAINT "accounts_pkey" PRIMARY KEY USING INDEX "accounts_pkey" DEFERRABLE;
+COMMENT ON CONSTRAINT "accounts_pkey" ON "trueup_r1"."accounts" IS 'why'
+"#);
     }
 
     #[test]
@@ -255,6 +259,12 @@ mod tests {
                 grant(None, None, None),
             ],
         );
-        insta::assert_snapshot!(sql.join(";\n"), @"");
+        insta::assert_snapshot!(sql.join(";\n"), @r#"
+REVOKE ALL ON "trueup_r1"."accounts" FROM "owner" CASCADE;
+GRANT SELECT ON "trueup_r1"."accounts" TO "alice" WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA "trueup_r1" TO "alice";
+SET LOCAL ROLE "alice"; GRANT SELECT ("Name") ON "trueup_r1"."accounts" TO "bob"; RESET ROLE;
+GRANT SELECT ON "trueup_r1"."accounts" TO PUBLIC
+"#);
     }
 }

@@ -93,7 +93,7 @@ fn kinds(oid: i64) -> String {
          (c.relkind = 'r' AND m.amname <> 'heap', 'access method', m.amname::text), \
          (c.reltablespace <> 0, 'tablespace', s.spcname::text), \
          (c.reloftype <> 0, 'typed table', c.reloftype::regtype::text), \
-         (c.relreplident <> 'd', 'replica identity', CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' ELSE 'index' END), \
+         (c.relkind IN ('r', 'p') AND c.relreplident <> 'd', 'replica identity', CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' ELSE 'index' END), \
          (c.relrowsecurity OR c.relforcerowsecurity, 'row security', c.oid::regclass::text)) AS v (there, what, name) \
          WHERE c.oid = {oid} AND v.there"
     )

@@ -1,10 +1,6 @@
-//! The statements of a load: trueup's own tables, the shadow and its later changes, keys and grants, the swap.
+//! The statements of a load: trueup's own tables, the shadow and its later changes, batches and positions, the seal.
 
 use super::postgres::{list, quoted, string, table};
-use crate::projection::cell::Cell;
-use crate::projection::change::Key;
-use crate::projection::text;
-use crate::projection::types::ColumnType;
 use crate::store::{NextOffset, Shadow, TableName};
 
 /// Version of trueup's own tables that this program writes.
@@ -235,22 +231,22 @@ pub(super) fn assigned(options: &[(String, String)]) -> String {
     options.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn names(shadow: &Shadow) -> impl Iterator<Item = &str> {
+pub(super) fn names(shadow: &Shadow) -> impl Iterator<Item = &str> {
     shadow.columns.iter().map(|c| c.name.as_str())
 }
 
-fn key_names(shadow: &Shadow) -> impl Iterator<Item = &str> {
+pub(super) fn key_names(shadow: &Shadow) -> impl Iterator<Item = &str> {
     shadow
         .key
         .iter()
         .map(|at| shadow.columns[*at].name.as_str())
 }
 
-fn trailing_names<'a>() -> impl Iterator<Item = &'a str> {
+pub(super) fn trailing_names<'a>() -> impl Iterator<Item = &'a str> {
     TRAILING.iter().map(|(name, _)| *name)
 }
 
-fn later_names<'a>() -> impl Iterator<Item = &'a str> {
+pub(super) fn later_names<'a>() -> impl Iterator<Item = &'a str> {
     LATER.iter().map(|(name, _)| *name)
 }
 
@@ -300,158 +296,6 @@ pub fn positions(run: &str, next: &[NextOffset]) -> String {
     )
 }
 
-/// Moves the shadow's rows of all keys that have later changes beside these, as those that came first.
-#[must_use]
-pub fn move_held(shadow: &Shadow) -> String {
-    let later = table(&later_table(shadow));
-    let keys = list(key_names(shadow));
-    let same: Vec<String> = key_names(shadow)
-        .map(|k| format!("s.{0} = k.{0}", quoted(k)))
-        .collect();
-    let all: Vec<&str> = names(shadow).chain(trailing_names()).collect();
-    let returned: Vec<String> = all.iter().map(|n| format!("s.{}", quoted(n))).collect();
-    let mut moved: Vec<String> = shadow
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, c)| {
-            let name = quoted(&c.name);
-            if shadow.key.contains(&at) {
-                name
-            } else {
-                format!("CAST({name} AS text)")
-            }
-        })
-        .collect();
-    moved.extend(trailing_names().map(quoted));
-    format!(
-        "WITH gone AS (DELETE FROM {} AS s USING (SELECT DISTINCT {keys} FROM {later}) AS k WHERE {} RETURNING {}) \
-         INSERT INTO {later} ({}, trueup_arrival, trueup_gone) SELECT {}, -1, FALSE FROM gone",
-        table(&shadow_table(shadow)),
-        same.join(" AND "),
-        returned.join(", "),
-        list(all.iter().copied()),
-        moved.join(", ")
-    )
-}
-
-/// Whether there are later changes.
-#[must_use]
-pub fn any_later(shadow: &Shadow) -> String {
-    format!(
-        "SELECT EXISTS (SELECT FROM {})",
-        table(&later_table(shadow))
-    )
-}
-
-/// The later changes in order of arrival within their key, and the types of what comes out.
-#[must_use]
-pub fn copy_later(shadow: &Shadow) -> (String, Vec<ColumnType>) {
-    let int = || ColumnType::INT64;
-    let mut kinds: Vec<ColumnType> = shadow.columns.iter().map(|c| c.kind.clone()).collect();
-    kinds.extend([
-        int(),
-        int(),
-        ColumnType::Bytes,
-        int(),
-        int(),
-        ColumnType::Bool,
-    ]);
-    kinds.push(ColumnType::Array(Box::new(int())));
-    let order: Vec<String> = shadow
-        .key
-        .iter()
-        .map(|at| {
-            let column = &shadow.columns[*at];
-            let collate = if matches!(column.kind, ColumnType::Text { .. }) {
-                " COLLATE \"C\""
-            } else {
-                ""
-            };
-            format!("{}{collate}", quoted(&column.name))
-        })
-        .collect();
-    let sql = format!(
-        "COPY (SELECT {} FROM {} ORDER BY {}, trueup_arrival) TO STDOUT",
-        list(names(shadow).chain(trailing_names()).chain(later_names())),
-        table(&later_table(shadow)),
-        order.join(", ")
-    );
-    (sql, kinds)
-}
-
-/// Empties the table of later changes.
-#[must_use]
-pub fn empty_later(shadow: &Shadow) -> String {
-    format!("TRUNCATE {}", table(&later_table(shadow)))
-}
-
-/// Deletes the rows of these keys from the shadow: one statement of any size, since the keys come as arrays.
-#[must_use]
-pub fn delete_keys(shadow: &Shadow, keys: &[&Key<'static>]) -> String {
-    let mut arrays = Vec::with_capacity(shadow.key.len());
-    for (place, at) in shadow.key.iter().enumerate() {
-        let column = &shadow.columns[*at];
-        let cells: Vec<Cell<'static>> = keys.iter().map(|k| k.0[place].clone()).collect();
-        let array = text::of(&Cell::Array(cells)).unwrap_or_default();
-        let kind = shadow
-            .live
-            .column(&column.name)
-            .map_or("text", |c| c.sql_type.as_str());
-        arrays.push(format!("{}::{kind}[]", string(&array)));
-    }
-    let aliases: Vec<String> = (0..arrays.len()).map(|i| format!("k{i}")).collect();
-    let same: Vec<String> = key_names(shadow)
-        .zip(&aliases)
-        .map(|(name, alias)| format!("s.{} = k.{alias}", quoted(name)))
-        .collect();
-    format!(
-        "DELETE FROM {} AS s USING unnest({}) AS k ({}) WHERE {}",
-        table(&shadow_table(shadow)),
-        arrays.join(", "),
-        aliases.join(", "),
-        same.join(" AND ")
-    )
-}
-
-/// Carries the columns that nobody loads over from the live table, where they differ; `None` when there are none.
-#[must_use]
-pub fn carry(shadow: &Shadow) -> Option<String> {
-    if shadow.carried.is_empty() {
-        return None;
-    }
-    let set: Vec<String> = shadow
-        .carried
-        .iter()
-        .map(|c| format!("{0} = l.{0}", quoted(c)))
-        .collect();
-    let differ: Vec<String> = shadow
-        .carried
-        .iter()
-        .map(|name| {
-            let column = quoted(name);
-            // Types without equality are compared as they print.
-            match shadow.live.column(name).map(|c| &c.column.kind) {
-                Some(ColumnType::Json | ColumnType::Other(_) | ColumnType::Array(_)) | None => {
-                    format!("CAST(s.{column} AS text) IS DISTINCT FROM CAST(l.{column} AS text)")
-                }
-                Some(_) => format!("s.{column} IS DISTINCT FROM l.{column}"),
-            }
-        })
-        .collect();
-    let same: Vec<String> = key_names(shadow)
-        .map(|k| format!("s.{0} = l.{0}", quoted(k)))
-        .collect();
-    Some(format!(
-        "UPDATE {} AS s SET {} FROM {} AS l WHERE {} AND ({})",
-        table(&shadow_table(shadow)),
-        set.join(", "),
-        table(&shadow.live.table),
-        same.join(" AND "),
-        differ.join(" OR ")
-    ))
-}
-
 /// Takes off what only the load needed. `options` are the live table's storage parameters.
 #[must_use]
 pub fn seal(shadow: &Shadow, options: &[(String, String)]) -> String {
@@ -468,12 +312,6 @@ pub fn seal(shadow: &Shadow, options: &[(String, String)]) -> String {
         acts.join(", "),
         table(&later_table(shadow))
     )
-}
-
-/// Gives the planner the size of the table of later changes.
-#[must_use]
-pub fn analyze_later(shadow: &Shadow) -> String {
-    format!("ANALYZE {}", table(&later_table(shadow)))
 }
 
 /// Drops a schema that a swap has emptied.
@@ -535,25 +373,32 @@ pub(super) mod tests {
             ("fillfactor".to_owned(), "70".to_owned()),
             ("toast.autovacuum_enabled".to_owned(), "off".to_owned()),
         ];
-        insta::assert_snapshot!(create(&shadow(), &options, 150_000).replace("; ", ";\n"), @"");
-        insta::assert_snapshot!(seal(&shadow(), &options), @"");
-        insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @"");
+        insta::assert_snapshot!(create(&shadow(), &options, 150_000).replace("; ", ";\n"), @r#"
+CREATE SCHEMA "trueup_r1";
+CREATE TABLE "trueup_r1"."accounts" (LIKE "read"."accounts" INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMMENTS INCLUDING COMPRESSION, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint);
+ALTER TABLE "trueup_r1"."accounts" SET ("fillfactor" = '70', toast."autovacuum_enabled" = 'off', "autovacuum_enabled" = 'false');
+ALTER TABLE "trueup_r1"."accounts" ALTER COLUMN "note" DROP NOT NULL;
+CREATE TABLE "trueup_r1"."accounts_trueup_later" ("id" bigint, "Name" text, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint, trueup_arrival bigint, trueup_gone boolean, trueup_holes integer[])
+"#);
+        insta::assert_snapshot!(seal(&shadow(), &options), @r#"ALTER TABLE "trueup_r1"."accounts" DROP COLUMN IF EXISTS trueup_partition, DROP COLUMN IF EXISTS trueup_offset, DROP COLUMN IF EXISTS trueup_rank, DROP COLUMN IF EXISTS trueup_clock, ALTER COLUMN "note" SET NOT NULL, RESET (autovacuum_enabled); DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_later""#);
+        insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @r#"
+DROP SCHEMA IF EXISTS "trueup_r1" CASCADE;
+DROP SCHEMA IF EXISTS "trueup_old_r1" RESTRICT;
+DELETE FROM trueup.position WHERE run = 'r1';
+UPDATE trueup.run SET state = 'discarded', ended_at = clock_timestamp() WHERE id = 'r1' AND state = 'running'
+"#);
     }
 
     #[test]
-    fn settling() {
-        insta::assert_snapshot!(copy_first(&shadow()), @"");
-        insta::assert_snapshot!(copy_again(&shadow()), @"");
-        insta::assert_snapshot!(move_held(&shadow()), @"");
-        insta::assert_snapshot!(copy_later(&shadow()).0, @"");
-        insta::assert_snapshot!(delete_keys(&shadow(), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @"");
-        insta::assert_snapshot!(carry(&shadow()).expect("a carried column"), @"");
+    fn batches() {
+        insta::assert_snapshot!(copy_first(&shadow()), @r#"COPY "trueup_r1"."accounts" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock") FROM STDIN"#);
+        insta::assert_snapshot!(copy_again(&shadow()), @r#"COPY "trueup_r1"."accounts_trueup_later" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", "trueup_arrival", "trueup_gone", "trueup_holes") FROM STDIN"#);
         let next = [NextOffset {
             topic: "t'".to_owned(),
             partition: 1,
             offset: 9,
         }];
-        insta::assert_snapshot!(positions("r1", &next), @"");
+        insta::assert_snapshot!(positions("r1", &next), @r#"INSERT INTO trueup.position (run, topic, partition, next_offset) VALUES ('r1', 't''', 1, 9) ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset; UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = 'r1'"#);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::condition;
-use super::postgres::{literal, quoted, table, type_name};
+use super::postgres::{literal, quoted, table};
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::mapping::Test;
@@ -55,36 +55,6 @@ fn select(scan: &Scan, shape: &Shape, also: Option<String>) -> Result<String, St
     ))
 }
 
-/// Count and mixed hash. The expressions are those of [`hashed`].
-///
-/// # Errors
-/// When a range bound is no value of the key.
-pub fn digest(scan: &Scan, shape: &Shape) -> Result<String, String> {
-    let mut values = Vec::with_capacity(scan.outputs.len());
-    for output in &scan.outputs {
-        let (value, _) = hashed(scan, output, shape)
-            .ok_or_else(|| format!("column {} cannot be hashed", output.column.name))?;
-        values.push(value);
-    }
-    Ok(format!(
-        "SELECT count(*), coalesce(sum(hashint8extended(hash_record_extended(ROW({}), 0), 1)), 0)::text FROM {}{}",
-        values.join(", "),
-        table(&scan.table),
-        where_clause(&conditions(scan, shape)?)
-    ))
-}
-
-/// The names of what is hashed, joined; `None` when a column cannot be, or only through a cast that could lose something.
-#[must_use]
-pub fn hashes(scan: &Scan, shape: &Shape) -> Option<String> {
-    let names: Option<Vec<String>> = scan
-        .outputs
-        .iter()
-        .map(|o| hashed(scan, o, shape).map(|(_, family)| family))
-        .collect();
-    names.map(|names| names.join(","))
-}
-
 /// Keys that cut a scan into `parts`: the first key of every part but the first. `sample` is the percentage of the
 /// table's pages to look at.
 ///
@@ -116,7 +86,7 @@ pub fn split(
     ))
 }
 
-fn where_clause(conditions: &[String]) -> String {
+pub(super) fn where_clause(conditions: &[String]) -> String {
     if conditions.is_empty() {
         String::new()
     } else {
@@ -125,7 +95,7 @@ fn where_clause(conditions: &[String]) -> String {
 }
 
 /// Qualified, since a bare name in ORDER BY would mean the output of that name.
-fn column(scan: &Scan, name: &str) -> String {
+pub(super) fn column(scan: &Scan, name: &str) -> String {
     format!("{}.{}", quoted(&scan.table.name), quoted(name))
 }
 
@@ -137,7 +107,7 @@ fn read(scan: &Scan, read: &Column) -> String {
     }
 }
 
-fn conditions(scan: &Scan, shape: &Shape) -> Result<Vec<String>, String> {
+pub(super) fn conditions(scan: &Scan, shape: &Shape) -> Result<Vec<String>, String> {
     let mut all: Vec<String> = scan
         .filter
         .iter()
@@ -172,7 +142,7 @@ fn filter(scan: &Scan, tested: &Column, test: &Test) -> String {
     condition(test, &among, &format!("{name} IS NULL"))
 }
 
-fn collates(kind: &ColumnType) -> bool {
+pub(super) fn collates(kind: &ColumnType) -> bool {
     match kind {
         ColumnType::Text { .. } => true,
         ColumnType::Array(of) => collates(of),
@@ -329,74 +299,6 @@ fn among_keys(scan: &Scan, keys: &[Key<'static>]) -> Result<String, String> {
     })
 }
 
-/// What is hashed for an output, and the name of its family: values of one family have equal hashes when they are
-/// equal, whatever their width. `None`: not hashable, or only by a cast that may lose something.
-fn hashed(scan: &Scan, output: &Output, shape: &Shape) -> Option<(String, String)> {
-    use ColumnType::{
-        Bool, Bytes, Date, Float32, Float64, Int, Numeric, Text, Time, Timestamp, TimestampTz, Uuid,
-    };
-    let name = column(scan, &output.column.name);
-    let (from, to) = (&output.column.kind, output.kind());
-    let family = family(to)?;
-    if shape.json.contains(&output.column.name) {
-        return None;
-    }
-    let value = match (from, to) {
-        (Int { .. }, Int { .. })
-        | (Numeric { .. }, Numeric { .. })
-        | (Text { padded: false, .. }, Text { padded: false, .. })
-        | (Text { padded: true, .. }, Text { padded: true, .. })
-        | (Time { .. }, Time { .. })
-        | (Timestamp { .. }, Timestamp { .. })
-        | (TimestampTz { .. }, TimestampTz { .. }) => name,
-        (from, to) if from == to => name,
-        // Casts that lose nothing, whatever the value.
-        (Int { .. }, Numeric { .. })
-        | (Int { .. } | Bool | Date | Uuid, Text { padded: false, .. })
-        | (Text { padded: true, .. }, Text { padded: false, .. })
-        | (Date, Timestamp { .. } | TimestampTz { .. })
-        | (Timestamp { .. }, TimestampTz { .. })
-        | (TimestampTz { .. }, Timestamp { .. })
-        | (Float32, Float64) => format!("CAST({name} AS {})", unlimited(to)),
-        (Bool, Int { .. }) => format!("CAST({name} AS integer)"),
-        (Bytes, _) | (_, _) => return None,
-    };
-    Some((
-        if collates(to) {
-            format!("{value} COLLATE \"C\"")
-        } else {
-            value
-        },
-        family,
-    ))
-}
-
-/// Without a size, since a cast to a size cuts or rounds.
-fn unlimited(kind: &ColumnType) -> String {
-    match kind {
-        ColumnType::Numeric { .. } => "numeric".to_owned(),
-        ColumnType::Text { .. } => "text".to_owned(),
-        ColumnType::Timestamp { .. } => "timestamp".to_owned(),
-        ColumnType::TimestampTz { .. } => "timestamptz".to_owned(),
-        kind => type_name(kind),
-    }
-}
-
-fn family(kind: &ColumnType) -> Option<String> {
-    Some(match kind {
-        ColumnType::Int { .. } => "int".to_owned(),
-        ColumnType::Numeric { .. } => "numeric".to_owned(),
-        ColumnType::Text { padded, .. } => if *padded { "char" } else { "text" }.to_owned(),
-        ColumnType::Time { .. } => "time".to_owned(),
-        ColumnType::Timestamp { .. } => "timestamp".to_owned(),
-        ColumnType::TimestampTz { .. } => "timestamptz".to_owned(),
-        ColumnType::Json => "jsonb".to_owned(),
-        ColumnType::Array(of) => format!("{}[]", family(of)?),
-        ColumnType::Other(_) => return None,
-        kind => kind.to_string(),
-    })
-}
-
 /// Tells a [`Shape`]: name, whether the column's own collation sorts bytewise, whether it is `json`.
 #[must_use]
 pub fn shape(name: &TableName) -> String {
@@ -410,11 +312,11 @@ pub fn shape(name: &TableName) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::dialect::postgres::column_type;
 
-    fn named(name: &str, kind: &str, nullable: bool) -> Column {
+    pub(in crate::store::dialect) fn named(name: &str, kind: &str, nullable: bool) -> Column {
         Column {
             name: name.to_owned(),
             kind: column_type(kind),
@@ -422,7 +324,7 @@ mod tests {
         }
     }
 
-    fn scan() -> Scan {
+    pub(in crate::store::dialect) fn scan() -> Scan {
         let plain = |column| Output { column, cast: None };
         Scan {
             table: TableName {
@@ -454,9 +356,10 @@ mod tests {
 
     #[test]
     fn a_scan() {
-        insta::assert_snapshot!(copy(&scan(), &Shape::default()).expect("sortable"), @"");
-        insta::assert_snapshot!(digest(&scan(), &Shape::default()).expect("hashable"), @"");
-        insta::assert_snapshot!(hashes(&scan(), &Shape::default()).expect("hashable"), @"");
+        insta::assert_snapshot!(copy(&scan(), &Shape::default()).expect("sortable"), @r#"
+COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE ((CAST("Order"."status" AS text) COLLATE "C" IN ('it''s'::text) OR "Order"."status" IS NULL)) IS NOT TRUE AND (tenant = 5 -- ours
+) AND ("Order"."code" COLLATE "C", "Order"."n") >= ('a'::text, (-1)) ORDER BY "Order"."code" COLLATE "C", "Order"."n") TO STDOUT
+"#);
     }
 
     #[test]
@@ -470,7 +373,7 @@ mod tests {
             bytewise: HashSet::from(["code".to_owned()]),
             ..Shape::default()
         };
-        insta::assert_snapshot!(copy(&scan, &shape).expect("sortable"), @"");
+        insta::assert_snapshot!(copy(&scan, &shape).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE ("Order"."code" > 'a'::text OR "Order"."code" IS NULL OR ("Order"."code" = 'a'::text AND ("Order"."n" > (-1) OR "Order"."n" IS NULL OR ("Order"."n" = (-1) AND TRUE)))) AND ("Order"."code" < 'b'::text OR ("Order"."code" = 'b'::text AND ("Order"."n" IS NOT NULL OR FALSE))) ORDER BY "Order"."code", "Order"."n") TO STDOUT"#);
     }
 
     #[test]
@@ -478,35 +381,9 @@ mod tests {
         let mut scan = scan();
         (scan.filter, scan.scope, scan.from) = (Vec::new(), None, None);
         let key = |code: &str, n| Key(vec![Cell::Text(code.to_owned().into()), Cell::Int(n)]);
-        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[key("a", 1), key("b", 2)]).expect("sortable"), @"");
-        insta::assert_snapshot!(split(&scan, &Shape::default(), 4, Some(2.5)).expect("sortable"), @"");
+        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[key("a", 1), key("b", 2)]).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE (("Order"."code", "Order"."n") IN (VALUES ('a'::text, 1), ('b'::text, 2))) ORDER BY "Order"."code" COLLATE "C", "Order"."n") TO STDOUT"#);
+        insta::assert_snapshot!(split(&scan, &Shape::default(), 4, Some(2.5)).expect("sortable"), @r#"COPY (SELECT DISTINCT ON (part) k0, k1 FROM (SELECT "Order"."code" AS k0, "Order"."n" AS k1, ntile(4) OVER w AS part, row_number() OVER w AS place FROM "shop"."Order" TABLESAMPLE SYSTEM (2.5000) REPEATABLE (1) WINDOW w AS (ORDER BY "Order"."code" COLLATE "C", "Order"."n")) AS s WHERE part > 1 ORDER BY part, place) TO STDOUT"#);
         scan.key = vec![1];
-        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[Key(vec![Cell::Int(1)]), Key(vec![Cell::Null])]).expect("sortable"), @"");
-    }
-
-    #[test]
-    fn what_may_lose_something_is_not_hashed() {
-        let mut scan = scan();
-        for (from, to, family) in [
-            ("integer", "numeric(5,2)", Some("numeric")),
-            ("bigint", "integer", Some("int")),
-            ("numeric", "integer", None),
-            ("double precision", "real", None),
-            ("real", "double precision", Some("float64")),
-            ("text", "uuid", None),
-            ("character(3)", "character varying(3)", Some("text")),
-            ("integer[]", "integer[]", Some("int[]")),
-            ("public.mood", "public.mood", None),
-        ] {
-            scan.outputs = vec![Output {
-                column: named("c", from, true),
-                cast: Some(column_type(to)),
-            }];
-            assert_eq!(
-                hashes(&scan, &Shape::default()).as_deref(),
-                family,
-                "{from} {to}"
-            );
-        }
+        insta::assert_snapshot!(lookup(&scan, &Shape::default(), &[Key(vec![Cell::Int(1)]), Key(vec![Cell::Null])]).expect("sortable"), @r#"COPY (SELECT "Order"."code", "Order"."n", "Order"."at" FROM "shop"."Order" WHERE (("Order"."n" IS NOT DISTINCT FROM NULL) OR "Order"."n" IN (1)) ORDER BY "Order"."n") TO STDOUT"#);
     }
 }

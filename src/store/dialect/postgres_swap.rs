@@ -107,7 +107,11 @@ mod tests {
 
     #[test]
     fn the_exchange() {
-        insta::assert_snapshot!(lock(&shadow()), @"");
-        insta::assert_snapshot!(exchange(&shadow()).replace("; ", ";\n"), @"");
+        insta::assert_snapshot!(lock(&shadow()), @r#"LOCK TABLE "trueup_r1"."accounts" IN ACCESS EXCLUSIVE MODE; LOCK TABLE "read"."accounts" IN ACCESS EXCLUSIVE MODE"#);
+        insta::assert_snapshot!(exchange(&shadow()).replace("; ", ";\n"), @r#"
+ALTER TABLE "read"."accounts" SET SCHEMA "trueup_old_r1";
+ALTER TABLE "trueup_r1"."accounts" SET SCHEMA "read";
+UPDATE trueup.run SET state = 'swapped', ended_at = clock_timestamp(), old_table = '"trueup_old_r1"."accounts"' WHERE id = 'r1' AND state = 'running'
+"#);
     }
 }

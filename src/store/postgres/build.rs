@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection};
 use super::load::options;
 use super::{Postgres, Shadow, StoreError, all, execute, get, one};
 use crate::store::dialect::postgres_build::{self as building, Grant, Index};
-use crate::store::dialect::{postgres as sql, postgres_load as load};
+use crate::store::dialect::{postgres as sql, postgres_load as load, postgres_settle as settling};
 
 /// Memory for sorting an index, for this transaction only.
 const INDEX_MEMORY: &str = "256MB";
@@ -129,7 +129,7 @@ impl Postgres {
         execute(&mut tx, "SET LOCAL statement_timeout = 0")
             .await
             .map_err(fail)?;
-        if let Some(carry) = load::carry(shadow) {
+        if let Some(carry) = settling::carry(shadow) {
             execute(&mut tx, &carry).await.map_err(fail)?;
         }
         let options = options(&mut tx, shadow.live.id).await.map_err(fail)??;

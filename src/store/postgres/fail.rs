@@ -54,15 +54,21 @@ fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError 
 fn words(error: &dyn sqlx::error::DatabaseError) -> String {
     let mut words = error.message().to_owned();
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-        for more in [error.detail(), error.r#where(), error.hint()]
-            .into_iter()
-            .flatten()
-        {
+        let place = error.r#where().map(place);
+        for more in [error.detail(), place, error.hint()].into_iter().flatten() {
             words.push_str("; ");
             words.push_str(more.lines().next().unwrap_or_default());
         }
     }
     words
+}
+
+/// COPY's context goes on with the column's value, or with the whole row: messages name places, not rows.
+fn place(context: &str) -> &str {
+    match context.find(": \"") {
+        Some(at) if context.starts_with("COPY ") => &context[..at],
+        _ => context,
+    }
 }
 
 /// Whether trying again may help, and nothing of the transaction is left.
@@ -84,6 +90,16 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_is_told_without_the_row() {
+        assert_eq!(place("COPY t, line 1: \"7\tsecret\""), "COPY t, line 1");
+        assert_eq!(
+            place("COPY t, line 3, column x: \"a: \"b\"\""),
+            "COPY t, line 3, column x"
+        );
+        assert_eq!(place("SQL function \"f\""), "SQL function \"f\"");
+    }
 
     #[test]
     fn by_what_to_do() {

@@ -11,7 +11,9 @@ use crate::projection::mapping::key_of;
 use crate::projection::types::Column;
 use crate::projection::version::{Rank, Version};
 use crate::store::Encoder;
-use crate::store::dialect::{postgres_build as building, postgres_load as sql};
+use crate::store::dialect::{
+    postgres_build as building, postgres_load as sql, postgres_settle as settling,
+};
 
 /// Bytes of one COPY message.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -182,15 +184,17 @@ impl Postgres {
         let fail = |e| self.fail(&act, e);
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
-        let row = one(&mut tx, &sql::any_later(shadow)).await.map_err(fail)?;
+        let row = one(&mut tx, &settling::any_later(shadow))
+            .await
+            .map_err(fail)?;
         if !get::<bool>(&row, 0)? {
             return tx.rollback().await.map_err(fail);
         }
         // A table just filled has no statistics, and a wrong plan here is a nested loop over the shadow.
-        execute(&mut tx, &sql::analyze_later(shadow))
+        execute(&mut tx, &settling::analyze_later(shadow))
             .await
             .map_err(fail)?;
-        execute(&mut tx, &sql::move_held(shadow))
+        execute(&mut tx, &settling::move_held(shadow))
             .await
             .map_err(fail)?;
         tx.commit().await.map_err(fail)?;
@@ -199,7 +203,7 @@ impl Postgres {
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
         self.settle_all(shadow, by, &mut tx).await?;
-        execute(&mut tx, &sql::empty_later(shadow))
+        execute(&mut tx, &settling::empty_later(shadow))
             .await
             .map_err(fail)?;
         tx.commit().await.map_err(fail)?;
@@ -214,7 +218,7 @@ impl Postgres {
         by: &mut dyn Settle,
         tx: &mut PgConnection,
     ) -> Result<(), StoreError> {
-        let (copy, kinds) = sql::copy_later(shadow);
+        let (copy, kinds) = settling::copy_later(shadow);
         let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column {
             name: shadow
                 .columns
@@ -283,7 +287,7 @@ impl Postgres {
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
         let keys: Vec<&Key<'static>> = rows.iter().map(|(key, ..)| key).collect();
         for chunk in keys.chunks(DELETE_KEYS_MAX) {
-            execute(&mut tx, &sql::delete_keys(shadow, chunk))
+            execute(&mut tx, &settling::delete_keys(shadow, chunk))
                 .await
                 .map_err(fail)?;
         }

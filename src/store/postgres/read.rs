@@ -14,7 +14,9 @@ use crate::projection::change::Key;
 use crate::projection::mapping::key_of;
 use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::dialect::{postgres_catalog as questions, postgres_scan as scans};
+use crate::store::dialect::{
+    postgres_catalog as questions, postgres_hash as hashing, postgres_scan as scans,
+};
 
 /// Rows of one batch.
 const BATCH_ROWS_MAX: usize = 2_000;
@@ -26,8 +28,11 @@ const BATCHES_AHEAD_MAX: usize = 3;
 const LOOKUP_KEYS_MAX: usize = 2_000;
 /// Tables with more rows are sampled to be split.
 const SPLIT_WHOLE_ROWS_MAX: u64 = 200_000;
-/// Rows that the sample should give for each part.
-const SPLIT_ROWS_PER_PART: f64 = 300.0;
+/// Rows that the sample should give for each part: so many, because the rows of a page are often neighbours by key too
+/// and then count as one.
+const SPLIT_ROWS_PER_PART: usize = 3_000;
+/// Rows of a sample, unless that were less than a hundred for each part.
+const SPLIT_ROWS_MAX: usize = 500_000;
 
 /// Server versions that have `hash_record_extended`.
 const HASH_VERSION_MIN: i32 = 140_000;
@@ -138,8 +143,9 @@ impl Postgres {
         if !matches!(kind.as_str(), "r" | "m") || rows <= SPLIT_WHOLE_ROWS_MAX {
             return Ok(None);
         }
+        let wanted = (SPLIT_ROWS_PER_PART * parts).min(SPLIT_ROWS_MAX.max(100 * parts));
         #[allow(clippy::cast_precision_loss)] // An estimate of an estimate.
-        let percent = 100.0 * SPLIT_ROWS_PER_PART * parts as f64 / rows as f64;
+        let percent = 100.0 * wanted as f64 / rows as f64;
         Ok((percent < 50.0).then_some(percent.max(0.01)))
     }
 
@@ -149,12 +155,13 @@ impl Postgres {
         }
         let shape = self.shape(scan).await?;
         let (major, encoding) = (self.version / 10_000, &self.encoding);
-        Ok(scans::hashes(scan, &shape).map(|types| format!("postgres-{major}-{encoding}-{types}")))
+        Ok(hashing::hashes(scan, &shape)
+            .map(|types| format!("postgres-{major}-{encoding}-{types}")))
     }
 
     pub(super) async fn read_digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         let shape = self.shape(scan).await?;
-        let sql = scans::digest(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
+        let sql = hashing::digest(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
         let act = format!("hashing {}", scan.table);
         let rows = self.ask(&act, &sql).await?;
         let row = rows.first().ok_or_else(|| self.empty(&act))?;

@@ -9,7 +9,8 @@ use super::{
     execute, fail, get, one,
 };
 use crate::store::dialect::{
-    postgres_catalog as questions, postgres_load as load, postgres_swap as swaps,
+    postgres_catalog as questions, postgres_load as load, postgres_settle as settling,
+    postgres_swap as swaps,
 };
 
 /// Lock timeouts of the tries, in milliseconds, and the pause before each, in seconds. A lock timeout is the outage that
@@ -70,6 +71,13 @@ impl Postgres {
         execute(&mut session, &prepared)
             .await
             .map_err(|e| self.fail(&act, e))?;
+        // Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads
+        // again under the lock.
+        match self.check(shadow, &mut session).await {
+            Ok(()) => {}
+            Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
+            Err(Exchange::Refused(problem)) => return Err(problem),
+        }
         let mut attempts = 0;
         for (timeout, pause) in LADDER {
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -163,6 +171,21 @@ impl Postgres {
     /// Everything between the lock and the COMMIT.
     async fn exchange(&self, shadow: &Shadow, tx: &mut PgConnection) -> Result<(), Exchange> {
         execute(tx, &swaps::lock(shadow)).await?;
+        // Under the lock nothing more can be hung on the table.
+        self.check(shadow, tx).await?;
+        if let Some(carry) = settling::carry(shadow) {
+            execute(tx, &carry).await?;
+        }
+        if affected(tx, &swaps::exchange(shadow)).await? != 1 {
+            return Err(
+                StoreError::Refused(format!("run {} is not running any more", shadow.run)).into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the live table is still the plan's, and the shadow its twin.
+    async fn check(&self, shadow: &Shadow, tx: &mut PgConnection) -> Result<(), Exchange> {
         let row = one(tx, &swaps::live_id(shadow)).await?;
         if get::<Option<i64>>(&row, 0)? != Some(shadow.live.id) {
             return Err(StoreError::Refused(format!(
@@ -171,7 +194,6 @@ impl Postgres {
             ))
             .into());
         }
-        // Under the lock nothing more can be hung on the table.
         let hanging = all(tx, &questions::obstacles(shadow.live.id, self.version)).await?;
         if let Some(row) = hanging.first() {
             let obstacle = catalog::obstacle(row)?;
@@ -188,14 +210,6 @@ impl Postgres {
                 shadow.live.table
             ))
             .into());
-        }
-        if let Some(carry) = load::carry(shadow) {
-            execute(tx, &carry).await?;
-        }
-        if affected(tx, &swaps::exchange(shadow)).await? != 1 {
-            return Err(
-                StoreError::Refused(format!("run {} is not running any more", shadow.run)).into(),
-            );
         }
         Ok(())
     }
