@@ -13,6 +13,7 @@ mod support;
 
 mod bad_input;
 mod completions;
+mod embedded;
 mod laws;
 mod oracle;
 mod kafka {

@@ -15,6 +15,11 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::cli::{Exit, run};
 
+/// The folder cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
 /// One step: what is said before it, and the command.
 struct Step {
     why: &'static str,
