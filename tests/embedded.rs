@@ -126,6 +126,33 @@ fn records_with_their_schema() {
 }
 
 #[test]
+fn older_records_may_use_a_column_s_former_name() {
+    let system = Embedded::usual();
+    system.playbook(&usual_playbook().replace(
+        "key: [id] }",
+        "key: [id], columns: { id: id, a: [a, was_a], b: b } }",
+    ));
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2)",
+    );
+    let old = change("c", 10, 1, "x", 1).replace("\"a\":", "\"was_a\":");
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&old)),
+            line(0, 1, &key(2), Some(&change("c", 11, 2, "y", 2))),
+        ]
+        .concat(),
+    );
+    let done = system
+        .trueup(&["replay", "big-bang", "{}", "--yes", "--format", "json"])
+        .exit(0)
+        .json();
+    assert_eq!(done["settled"], serde_json::json!([]));
+    assert_eq!(system.rows("read.db", "SELECT a FROM copy"), [["x"], ["y"]]);
+}
+
+#[test]
 fn an_end_before_the_end_swaps_nothing() {
     let system = Embedded::usual();
     system.sql("primary.db", "INSERT INTO t VALUES (1, 'b', 2)");

@@ -15,6 +15,7 @@ mod bad_input;
 mod completions;
 mod embedded;
 mod laws;
+mod memory;
 mod oracle;
 mod kafka {
     pub mod stream;
