@@ -109,7 +109,11 @@ fn with_db<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Db) -> F) {
     };
     runtime.block_on(async {
         admin(drop_it.clone()).await;
-        admin(format!("CREATE DATABASE {database}")).await;
+        // A locale whose order is not that of the bytes, or a forgotten collation would pass.
+        admin(format!(
+            "CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en'"
+        ))
+        .await;
     });
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {

@@ -186,7 +186,7 @@ fn a_second_run_is_busy_and_a_dead_one_is_removed() {
         );
         assert_eq!(db.text("count(*) FROM t").await, "1");
         assert_eq!(
-            db.text("count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            db.text("count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()")
                 .await,
             "0"
         );
