@@ -116,7 +116,7 @@ pub async fn execute(
         settler,
         settled: BTreeSet::new(),
     };
-    match run.to_the_end().await {
+    match run.all_the_way().await {
         Ok(done) => Ok(done),
         Err(e) => {
             if let Err(left) = systems
@@ -135,7 +135,7 @@ pub async fn execute(
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self) -> Result<Done> {
+    async fn all_the_way(&mut self) -> Result<Done> {
         let loader = self.load_all().await?;
         let (loader, checked, differing) = self.check(loader).await?;
         let counts = self.counts(&loader)?;
