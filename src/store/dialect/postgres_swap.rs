@@ -7,6 +7,9 @@ use crate::store::{Shadow, TableName};
 /// The session's own process.
 pub const PID: &str = "SELECT pg_backend_pid()";
 
+/// Gives the run's lock up.
+pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
+
 /// Before the first try: where the old table goes.
 #[must_use]
 pub fn prepare(shadow: &Shadow) -> String {

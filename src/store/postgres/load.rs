@@ -37,7 +37,10 @@ impl Postgres {
             )));
         }
         let lock = self.lock_table(shadow).await?;
-        self.create_shadow(shadow).await?;
+        if let Err(problem) = self.create_shadow(shadow).await {
+            super::swap::unlock(lock).await;
+            return Err(problem);
+        }
         self.held.lock().await.insert(shadow.run.clone(), lock);
         Ok(())
     }

@@ -270,8 +270,7 @@ impl Postgres {
 
     async fn release(&self, shadow: &Shadow) {
         if let Some(session) = self.held.lock().await.remove(&shadow.run) {
-            // Its end is the lock's end, however it comes.
-            let _ = session.close().await;
+            unlock(session).await;
         }
         self.boundaries.lock().await.remove(&shadow.run);
     }
@@ -296,6 +295,14 @@ impl Postgres {
         self.release(shadow).await;
         Ok(())
     }
+}
+
+/// Unlocks and closes. The server notices a closed connection some time later, and until then the next run on the table
+/// would be told that this one is alive.
+pub(super) async fn unlock(mut session: PgConnection) {
+    // Whatever goes wrong here, the end of the session is the end of the lock.
+    let _ = execute(&mut session, swaps::UNLOCK).await;
+    let _ = session.close().await;
 }
 
 enum Exchange {

@@ -164,6 +164,22 @@ fn a_stream_gives_what_a_select_gives() {
 }
 
 #[test]
+fn many_keys_are_looked_up_once_each() {
+    with_db("lookup", |mut db| async move {
+        db.run("CREATE TABLE t (a text, b int, PRIMARY KEY (a, b)); INSERT INTO t SELECT 'k' || i, i FROM generate_series(1, 6000) i").await;
+        let store = db.store(Access::Read).await;
+        let scan = whole(&store.catalog(&table("public", "t")).await.expect("t"));
+        let key = |i: i128| Key(vec![text(&format!("k{i}")), Cell::Int(i)]);
+        // More than one statement's worth, every one twice, half of them not there.
+        let keys: Vec<Key<'static>> = (3001..9000).chain(3001..9000).map(key).collect();
+        let found = store.lookup(&scan, &keys).await.expect("found");
+        assert_eq!(found.len(), 3000);
+        assert!(found.is_sorted());
+        assert!(store.lookup(&scan, &[]).await.expect("nothing").is_empty());
+    });
+}
+
+#[test]
 fn parts_of_a_big_table() {
     with_db("split", |mut db| async move {
         db.run("CREATE TABLE t (a text, b int, PRIMARY KEY (a, b)); INSERT INTO t SELECT 'k' || i % 1000, i FROM generate_series(1, 300000) i; ANALYZE t").await;

@@ -193,6 +193,47 @@ fn a_second_run_is_busy_and_a_dead_one_is_removed() {
     });
 }
 
+/// Advisory locks in this test's database.
+const LOCKS: &str = "count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()";
+
+#[test]
+fn a_run_follows_at_once() {
+    with_db("atonce", |mut db| async move {
+        db.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")
+            .await;
+        let store = db.store(Access::Write).await;
+        let permit = WritePermit::grant();
+        let live = store.catalog(&table("public", "t")).await.expect("t");
+        for i in 0..60 {
+            let run = shadow(&format!("r{i}"), live.clone(), &["id"]);
+            store
+                .begin(&permit, &run)
+                .await
+                .expect("the one before has ended");
+            store
+                .end(&permit, &run, trueup::store::RunState::Discarded)
+                .await
+                .expect("ended");
+            // Counted by a session that is open already: opening one takes longer than a late release.
+            assert_eq!(db.text(LOCKS).await, "0", "after run {i}");
+        }
+        // A begin that fails holds nothing either: the id is taken already.
+        let live = store.catalog(&table("public", "u")).await.expect("u");
+        for i in 0..20 {
+            let run = shadow("r0", live.clone(), &["id"]);
+            let problem = store
+                .begin(&permit, &run)
+                .await
+                .expect_err("the id is taken");
+            assert!(
+                matches!(problem, StoreError::Value { .. }),
+                "try {i}: {problem:?}"
+            );
+            assert_eq!(db.text(LOCKS).await, "0", "after try {i}");
+        }
+    });
+}
+
 #[test]
 fn two_first_runs_at_once() {
     with_db("firstruns", |mut db| async move {
