@@ -189,6 +189,7 @@ fn big_bang_rebuilds_a_table_that_is_being_read() {
     );
     bench.trueup(&["verify", "{}"]).exit(0);
     planted_differences_are_counted_exactly(&bench);
+    the_projector_must_be_stopped(&bench);
     refusals_on_real_services(&bench);
 }
 
@@ -226,6 +227,58 @@ fn planted_differences_are_counted_exactly(bench: &Bench) {
         bench.reads("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'trueup\\_2%'"),
         "0"
     );
+}
+
+/// A consumer that is in the group until it is dropped.
+fn projector(protocol: &str, topic: &str) -> rdkafka::consumer::BaseConsumer {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", service("TRUEUP_TEST_KAFKA").unwrap())
+        .set("group.id", format!("tu_projector_{protocol}"))
+        .set("group.protocol", protocol)
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while consumer.assignment().unwrap().count() == 0 {
+        assert!(Instant::now() < until, "the projector got no partitions");
+        consumer.poll(Duration::from_millis(100));
+    }
+    consumer
+}
+
+fn the_projector_must_be_stopped(bench: &Bench) {
+    let topic = format!("{}.public.pgbench_accounts", bench.name);
+    let yaml = std::fs::read_to_string(&bench.playbook).unwrap();
+    let path = bench.playbook.with_extension("group.yaml");
+    for protocol in ["classic", "consumer"] {
+        let applied = format!("applied: {{ consumer_group: tu_projector_{protocol} }}");
+        std::fs::write(&path, yaml.replace("applied: none", &applied)).unwrap();
+        let consumer = projector(protocol, &topic);
+        trueup(&["replay", "big-bang", &text(&path), "--yes"])
+            .exit(3)
+            .says(&["the projector is active", "1 members"]);
+        drop(consumer);
+        let done = trueup(&[
+            "replay",
+            "big-bang",
+            &text(&path),
+            "--yes",
+            "--format",
+            "json",
+        ])
+        .exit(0)
+        .says(&["committed"])
+        .json();
+        assert_eq!(done["positions"].as_array().unwrap().len(), 4);
+    }
+    // A checkpoint that stands still is a projector at rest.
+    bench.reads("CREATE TABLE IF NOT EXISTS public.checkpoint (topic text, partition int, next_offset bigint)");
+    let applied =
+        "applied: { checkpoint: \"SELECT topic, partition, next_offset FROM public.checkpoint\" }";
+    std::fs::write(&path, yaml.replace("applied: none", applied)).unwrap();
+    trueup(&["replay", "big-bang", &text(&path), "--dry-run"]).exit(0);
 }
 
 fn refusals_on_real_services(bench: &Bench) {

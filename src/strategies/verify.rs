@@ -39,10 +39,8 @@ impl Default for Options {
 /// # Errors
 /// When the view's table is its source's own.
 pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()> {
-    let (primary, read_store) = (
-        systems.primary.identity().await?,
-        systems.read_store.identity().await?,
-    );
+    let (primary, read_store) =
+        tokio::try_join!(systems.primary.identity(), systems.read_store.identity())?;
     if primary.database == read_store.database && view.source.table.id == view.table.id {
         let reason = format!(
             "view {}: table {} of the read store is the primary's own table {}; check the URLs and `table:`",

@@ -38,12 +38,12 @@ pub(super) async fn wire(
         .iter()
         .filter(|v| asked.is_empty() || asked.contains(&v.name))
     {
-        let source = source_part(playbook, &view.from, systems).await?;
-        let table = systems
-            .read_store
-            .catalog(&table_name(&view.table))
-            .await
-            .context("read store")?;
+        let name = table_name(&view.table);
+        let (source, table) = tokio::join!(
+            source_part(playbook, &view.from, systems),
+            systems.read_store.catalog(&name)
+        );
+        let (source, table) = (source?, table.context("read store")?);
         let mut wiring = Wiring {
             playbook,
             view,
