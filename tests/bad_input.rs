@@ -17,7 +17,7 @@ fn with_log(bad: &str) -> Embedded {
 fn refused(system: &Embedded, code: i32, words: &[&str]) {
     let tables = system.rows(
         "read.db",
-        "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'trueup%'",
+        "SELECT name FROM sqlite_schema WHERE name NOT LIKE '%trueup%'",
     );
     system
         .trueup(&["replay", "big-bang", "{}", "--yes"])
@@ -30,7 +30,7 @@ fn refused(system: &Embedded, code: i32, words: &[&str]) {
     assert_eq!(
         system.rows(
             "read.db",
-            "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'trueup%'"
+            "SELECT name FROM sqlite_schema WHERE name NOT LIKE '%trueup%'"
         ),
         tables
     );
@@ -147,25 +147,25 @@ fn playbooks_at_odds_with_the_databases() {
                 view,
                 "  copy: { from: t, key: [id], columns: { id: id, a: nothing, b: b } }",
             ),
-            &["playbook.yaml:9", "no column nothing", "it has id, a, b"],
+            &["playbook.yaml:10", "no column nothing", "it has id, a, b"],
         ),
         (
             yaml.replace(
                 view,
                 "  copy: { from: t, key: [id], columns: { id: id, a: a } }",
             ),
-            &["playbook.yaml:9", "column b of table", "@foreign"],
+            &["playbook.yaml:10", "column b of table", "@foreign"],
         ),
         (
             yaml.replace(
                 view,
                 "  copy: { from: t, key: [a], columns: { id: id, a: a, b: b } }",
             ),
-            &["playbook.yaml:9", "told apart by id"],
+            &["playbook.yaml:10", "told apart by id"],
         ),
         (
             yaml.replace(view, "  copy: { from: t, key: [id], where: { b: word } }"),
-            &["playbook.yaml:9", "no value of column b"],
+            &["playbook.yaml:10", "no value of column b"],
         ),
         (
             yaml.replace("name: usual", "name: usual\nnmae: x"),
@@ -175,7 +175,7 @@ fn playbooks_at_odds_with_the_databases() {
             yaml.replace("sqlite:read.db", "${TRUEUP_NO_SUCH_VARIABLE}"),
             &["playbook.yaml:4", "TRUEUP_NO_SUCH_VARIABLE"],
         ),
-        (yaml.replace("key: [id]", "key: 7.5"), &["playbook.yaml:9"]),
+        (yaml.replace("key: [id]", "key: 7.5"), &["playbook.yaml:10"]),
     ] {
         system.playbook(&bad);
         refused(&system, 2, words);

@@ -13,6 +13,10 @@ mod support;
 
 mod bad_input;
 mod completions;
+mod embedded;
+mod laws;
+mod memory;
+mod oracle;
 mod kafka {
     pub mod stream;
 }

@@ -240,7 +240,7 @@ fn refusals_on_real_services(bench: &Bench) {
     replay(&changed(
         "topic",
         ".public.pgbench_accounts }",
-        ".public.pgbench_account }",
+        ".public.nothing, table: public.pgbench_accounts }",
     ))
     .exit(2)
     .says(&["no topic"]);

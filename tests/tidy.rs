@@ -207,6 +207,7 @@ fn the_top_level_holds_what_the_layout_names() {
         "benches",
         "completions",
         "target",
+        "trueup-demo",
         ".git",
     ];
     for entry in fs::read_dir(root()).unwrap() {

@@ -91,16 +91,15 @@ impl Context {
     /// Says an error and its causes on stderr.
     #[allow(clippy::print_stderr)] // This is where it goes.
     pub fn error(&self, error: &anyhow::Error) {
-        let mut said = error.to_string();
-        eprintln!("error: {said}");
-        for cause in error.chain().skip(1) {
-            let cause = cause.to_string();
+        let mut said = String::new();
+        for cause in error.chain().map(ToString::to_string) {
             // Wrappers repeat what they wrap.
             if !said.contains(&cause) {
-                eprintln!("  because: {cause}");
+                said.push_str(if said.is_empty() { "" } else { ": " });
+                said.push_str(&cause);
             }
-            said = cause;
         }
+        eprintln!("error: {said}");
     }
 
     /// A flag that the first SIGINT or SIGTERM sets; the second one ends the process.

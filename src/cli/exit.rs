@@ -108,6 +108,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<Problems>() {
         Some(Exit::Usage)
     } else if cause.is::<Refused>()
+        || cause.is::<crate::demo::Refused>()
         || cause.is::<DecodeError>()
         || cause.is::<CastError>()
         || cause.is::<OrderError>()

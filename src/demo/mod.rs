@@ -15,6 +15,11 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::cli::{Exit, run};
 
+/// The folder cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
 /// One step: what is said before it, and the command.
 struct Step {
     why: &'static str,
@@ -51,10 +56,11 @@ const STEPS: &[Step] = &[
 /// When the folder exists, or cannot be written.
 pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
     if folder.exists() {
-        bail!(
+        let reason = format!(
             "{} exists already; name another folder, or remove it",
             folder.display()
         );
+        return Err(Refused(reason).into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -108,21 +108,18 @@ impl Mapping {
                 None => return Ok(Expected::Unknown),
             }
         }
-        let mut source: Vec<Option<Cell<'a>>> = source.into_iter().map(Some).collect();
+        let mut source = source;
         let mut row = Vec::with_capacity(self.columns.len());
         for (i, target) in self.columns.iter().enumerate() {
             let cell = match target.from {
                 From::Source(at) if self.used_later(i, at) => source[at].clone(),
-                From::Source(at) => source[at].take(),
-                From::Offset => Some(Cell::Int(kept.offset.into())),
-                From::Partition => Some(Cell::Int(kept.partition.into())),
-                From::Lsn => Some(Cell::Int(kept.lsn.into())),
-                From::Clock => Some(kept.clock.map_or(Cell::Null, |c| Cell::Int(c.into()))),
+                From::Source(at) => std::mem::replace(&mut source[at], Cell::Unchanged),
+                From::Offset => Cell::Int(kept.offset.into()),
+                From::Partition => Cell::Int(kept.partition.into()),
+                From::Lsn => Cell::Int(kept.lsn.into()),
+                From::Clock => kept.clock.map_or(Cell::Null, |c| Cell::Int(c.into())),
             };
-            row.push(cast::coerce(
-                cell.unwrap_or(Cell::Unchanged),
-                &target.column,
-            )?);
+            row.push(cast::coerce(cell, &target.column)?);
         }
         Ok(Expected::Row(row))
     }

@@ -1,7 +1,7 @@
 //! What decides which of two changes of one key is newer, and the guard that stamps every change with it.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::record::Position;
@@ -192,8 +192,10 @@ impl Known {
 pub struct Guard {
     order: Order,
     epochs: Vec<BTreeMap<i32, i64>>,
-    last: HashMap<i32, [u64; 3]>,
-    identities: HashMap<u8, Known>,
+    /// By partition: every record looks here, so it is an index and no map.
+    last: Vec<Option<[u64; 3]>>,
+    /// By epoch.
+    identities: Vec<Option<Known>>,
 }
 
 impl Guard {
@@ -203,8 +205,8 @@ impl Guard {
         Guard {
             order,
             epochs,
-            last: HashMap::new(),
-            identities: HashMap::new(),
+            last: Vec::new(),
+            identities: Vec::new(),
         }
     }
 
@@ -230,10 +232,10 @@ impl Guard {
         let words = match (&self.order, stamp.words) {
             (Order::Offset, _) => [0; 3],
             (_, Some(words)) => {
-                self.last.insert(at.partition, words);
+                *slot(&mut self.last, at.partition) = Some(words);
                 words
             }
-            (_, None) => self.last.get(&at.partition).copied().unwrap_or_default(),
+            (_, None) => slot(&mut self.last, at.partition).unwrap_or_default(),
         };
         Ok(Version {
             rank: Rank { epoch, words },
@@ -257,7 +259,8 @@ impl Guard {
         epoch: u8,
         now: &Identity<'_>,
     ) -> Result<(), IdentityChanged> {
-        match self.identities.get(&epoch) {
+        let identity = slot(&mut self.identities, i32::from(epoch));
+        match identity {
             Some(known) if known.is(now) => Ok(()),
             Some(known) => Err(IdentityChanged {
                 at: at.to_string(),
@@ -271,11 +274,20 @@ impl Guard {
                     database: now.database.to_owned(),
                     server: now.server,
                 };
-                self.identities.insert(epoch, known);
+                *identity = Some(known);
                 Ok(())
             }
         }
     }
+}
+
+/// The place of a small number in a list that grows as it is asked for; a negative one has none of its own.
+fn slot<T>(list: &mut Vec<Option<T>>, at: i32) -> &mut Option<T> {
+    let at = usize::try_from(at).unwrap_or(0);
+    if list.len() <= at {
+        list.resize_with(at + 1, || None);
+    }
+    &mut list[at]
 }
 
 #[cfg(test)]

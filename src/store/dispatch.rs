@@ -14,6 +14,7 @@ pub enum Engine {
 }
 
 /// An open database.
+#[allow(clippy::large_enum_variant)] // There are two of them in a process.
 pub enum Store {
     /// PostgreSQL.
     Postgres(Postgres),

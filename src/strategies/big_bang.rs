@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
+use super::compare::{Comparison, Found};
 use super::load::{self, Loader};
 use super::plan::{Plan, blocking};
 use super::settle::Settler;
-use super::verify::{Comparison, Found};
+
 use super::{Applied, Bug, Interrupted, Refused, Systems};
 use crate::limits;
 use crate::projection::change::Key;
@@ -115,7 +116,7 @@ pub async fn execute(
         settler,
         settled: BTreeSet::new(),
     };
-    match run.to_the_end().await {
+    match run.all_the_way().await {
         Ok(done) => Ok(done),
         Err(e) => {
             if let Err(left) = systems
@@ -134,7 +135,7 @@ pub async fn execute(
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self) -> Result<Done> {
+    async fn all_the_way(&mut self) -> Result<Done> {
         let loader = self.load_all().await?;
         let (loader, checked, differing) = self.check(loader).await?;
         let counts = self.counts(&loader)?;

@@ -1,7 +1,7 @@
 //! The one loop over the log: record, change, row, bulk form, on the thread that reads; batches cross one bounded channel to
 //! the task that writes.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use crate::projection::counts::Counts;
 use crate::projection::decode::{Decoded, Decoder};
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
+use crate::projection::version::Version;
 use crate::report::progress::Progress;
 use crate::store::{Acts, Batch, Encoder, NextOffset, Origin, Shadow, Store, WritePermit};
 use crate::stream::{Log, Range, ReadError};
@@ -38,9 +39,11 @@ impl KeySet {
         }
     }
 
-    /// Whether this key is certainly seen for the first time.
-    fn is_first(&mut self, key: &Key<'_>) -> bool {
-        let hash = self.hasher.hash_one(key);
+    /// Whether the key of these cells is certainly seen for the first time.
+    fn is_first<'k>(&mut self, key: impl Iterator<Item = &'k Cell<'k>>) -> bool {
+        let mut hasher = self.hasher.build_hasher();
+        key.for_each(|cell| cell.hash(&mut hasher));
+        let hash = hasher.finish();
         if self.full || self.table.find(hash, |h| *h == hash).is_some() {
             return false;
         }
@@ -67,6 +70,8 @@ pub struct Loader {
     encoder: Box<dyn Encoder>,
     arrival: u64,
     next: Vec<NextOffset>,
+    /// Which of `next` was advanced last.
+    latest: usize,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
 }
@@ -88,6 +93,7 @@ impl Loader {
             encoder,
             arrival: 0,
             next: Vec::new(),
+            latest: 0,
             counts: Counts::default(),
         }
     }
@@ -112,26 +118,33 @@ impl Loader {
             arrival: self.arrival,
         };
         self.arrival += 1;
-        let key = self.mapping.key(change.key)?;
-        let first = self.seen.is_first(&key);
-        let Op::Put(source) = change.op else {
-            self.encoder.again(&key, None, &origin);
-            return Ok(());
+        let expected = match change.op {
+            Op::Put(source) => self
+                .mapping
+                .expected(source, &bookkeeping(&change.version))?,
+            _ => Expected::Filtered,
         };
-        let kept = Bookkeeping {
-            offset: change.version.offset,
-            partition: change.version.partition,
-            lsn: change.version.rank.words[0],
-            clock: change.version.clock,
-        };
-        match self.mapping.expected(source, &kept)? {
-            Expected::Row(row) if first && !row.contains(&Cell::Unchanged) => {
-                self.encoder.first(&row, &origin);
+        if let Expected::Row(row) = &expected {
+            let first = self
+                .seen
+                .is_first(self.mapping.key.iter().map(|at| &row[*at]));
+            if first && !row.contains(&Cell::Unchanged) {
+                self.encoder.first(row, &origin);
                 self.counts.put += 1;
+                return Ok(());
             }
+        }
+        let key = self.mapping.key(change.key)?;
+        match expected {
             Expected::Row(row) => self.encoder.again(&key, Some(&row), &origin),
-            Expected::Filtered => self.encoder.again(&key, None, &origin),
-            Expected::Unknown => self.encoder.again(&key, Some(&self.unknown(&key)), &origin),
+            Expected::Filtered => {
+                self.seen.is_first(key.0.iter());
+                self.encoder.again(&key, None, &origin);
+            }
+            Expected::Unknown => {
+                self.seen.is_first(key.0.iter());
+                self.encoder.again(&key, Some(&self.unknown(&key)), &origin);
+            }
         }
         Ok(())
     }
@@ -147,19 +160,18 @@ impl Loader {
 
     fn advance(&mut self, record: &Record<'_>) {
         let at = record.at;
-        let known = self
-            .next
-            .iter_mut()
-            .find(|n| n.partition == at.partition && n.topic == at.topic);
-        match known {
+        let is = |n: &NextOffset| n.partition == at.partition && n.topic == at.topic;
+        // Records come in runs of one partition.
+        if !self.next.get(self.latest).is_some_and(is) {
+            self.latest = self.next.iter().position(is).unwrap_or(self.next.len());
+        }
+        match self.next.get_mut(self.latest) {
             Some(next) => next.offset = at.offset + 1,
-            None => {
-                self.next.push(NextOffset {
-                    topic: at.topic.to_owned(),
-                    partition: at.partition,
-                    offset: at.offset + 1,
-                });
-            }
+            None => self.next.push(NextOffset {
+                topic: at.topic.to_owned(),
+                partition: at.partition,
+                offset: at.offset + 1,
+            }),
         }
     }
 
@@ -168,6 +180,15 @@ impl Loader {
             batch: self.encoder.take(),
             next: self.next.clone(),
         }
+    }
+}
+
+fn bookkeeping(version: &Version) -> Bookkeeping {
+    Bookkeeping {
+        offset: version.offset,
+        partition: version.partition,
+        lsn: version.rank.words[0],
+        clock: version.clock,
     }
 }
 

@@ -2,6 +2,7 @@
 //! `load` and the comparison of `verify`, and know no YAML.
 
 pub mod big_bang;
+pub mod compare;
 pub mod load;
 pub mod plan;
 pub mod settle;
@@ -54,6 +55,8 @@ pub struct CopyView {
     pub table: Catalog,
     /// How a source row becomes its row.
     pub mapping: Mapping,
+    /// Former names of source columns, with their place among the mapping's source columns.
+    pub former: Vec<(String, usize)>,
     /// Columns of its table that are never compared and carried over by key.
     pub carried: Vec<String>,
     /// The condition that says which part of the table is its own.

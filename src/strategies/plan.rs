@@ -124,6 +124,7 @@ impl Plan {
             name: self.view.source.name.clone(),
             columns: self.view.mapping.source.clone(),
             key: self.view.mapping.source_key.clone(),
+            former: self.view.former.clone(),
         }
     }
 

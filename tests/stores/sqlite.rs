@@ -2,6 +2,7 @@
 
 mod figures;
 mod loading;
+mod swapping;
 mod twin;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
@@ -461,4 +462,38 @@ async fn ranges_are_half_open_and_scoped() {
             "[Text(10), Text(x)]"
         ]
     );
+}
+
+#[tokio::test]
+async fn what_a_dead_writer_left_is_rolled_back_only_by_who_may_write() {
+    let db = Db::new(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO t SELECT i, printf('%0100d', i) FROM n",
+    )
+    .await;
+    // A copy of the files in the middle of a transaction is what a crash leaves.
+    let mut session = db.session().await;
+    let half = "PRAGMA cache_size = 10; BEGIN; UPDATE t SET v = 'half done'";
+    sqlx::raw_sql(half)
+        .execute(&mut session)
+        .await
+        .expect("the test's SQL");
+    let crashed = Db {
+        folder: tempfile::tempdir().expect("a folder"),
+    };
+    let journal = |db: &Db| db.folder.path().join("read store.db-journal");
+    std::fs::copy(db.path(), crashed.path()).expect("copied");
+    std::fs::copy(journal(&db), journal(&crashed)).expect("copied");
+    drop(session);
+    match Sqlite::connect(&crashed.url(), "sqlite:shown", Access::Read).await {
+        Err(StoreError::Unreachable { problem, .. }) => {
+            assert!(problem.contains("a writer died"), "{problem}")
+        }
+        opened => panic!("{opened:?}"),
+    }
+    let store = crashed.open(Access::Write).await;
+    let rows = read_all(&store, "t").await.expect("rows");
+    assert_eq!(rows.len(), 5_000);
+    assert!(rows.iter().all(|row| row[1] != text("half done")));
 }

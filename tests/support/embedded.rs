@@ -54,6 +54,25 @@ impl Embedded {
         fs::write(self.path("playbook.yaml"), yaml).unwrap();
     }
 
+    /// Runs statements on a database from another thread.
+    pub fn connect(path: &std::path::Path) -> impl Fn(&str) + use<> {
+        let path = path.to_path_buf();
+        move |sql| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let options = SqliteConnectOptions::new().filename(&path);
+                let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+            });
+        }
+    }
+
     /// Runs statements on one of the databases.
     pub fn sql(&self, database: &str, sql: &str) {
         let options = SqliteConnectOptions::new()

@@ -62,11 +62,14 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     } else {
         Access::Read
     };
+    // Each login takes a while, so both are under way at once.
+    let (primary, read_store) = tokio::join!(
+        store(primary, Access::Read),
+        store(&playbook.read_store, access)
+    );
     Ok(Systems {
-        primary: store(primary, Access::Read).await.context("primary")?,
-        read_store: store(&playbook.read_store, access)
-            .await
-            .context("read store")?,
+        primary: primary.context("primary")?,
+        read_store: read_store.context("read store")?,
         log: if purpose == Use::Verify {
             None
         } else {

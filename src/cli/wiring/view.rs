@@ -51,11 +51,14 @@ pub(super) async fn wire(
             table: &table,
             problems: &mut problems,
             columns: Vec::new(),
+            former: Vec::new(),
         };
         if let Some((mapping, carried)) = wiring.mapping() {
+            let former = std::mem::take(&mut wiring.former);
             views.push(CopyView {
                 name: view.name.clone(),
                 mapping,
+                former,
                 carried,
                 scope: view.scope.clone(),
                 source,
@@ -76,6 +79,8 @@ struct Wiring<'a> {
     problems: &'a mut Vec<Problem>,
     /// Source columns needed so far.
     columns: Vec<Column>,
+    /// Their former names.
+    former: Vec<(String, usize)>,
 }
 
 impl Wiring<'_> {
@@ -110,8 +115,15 @@ impl Wiring<'_> {
                 continue;
             };
             let from = match origin {
-                Origin::Column { name: source, .. } => match self.source_column(source) {
-                    Some(at) => From::Source(at),
+                Origin::Column {
+                    name: source,
+                    former,
+                } => match self.source_column(source) {
+                    Some(at) => {
+                        self.former
+                            .extend(former.iter().map(|name| (name.clone(), at)));
+                        From::Source(at)
+                    }
                     None => continue,
                 },
                 Origin::Offset => From::Offset,

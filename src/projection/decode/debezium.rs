@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeSeed;
 
-use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Slots, SourceBlock};
+use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Names, Slots, SourceBlock};
 use super::schema::SchemaCache;
 use super::value::{self, Encoding};
 use super::{DecodeError, Decoded, Ignored, Source, order_word};
@@ -19,8 +19,8 @@ use crate::projection::version::{Guard, Identity, Order, Stamp};
 pub struct Decoder {
     source: Source,
     guard: Guard,
-    names: Vec<String>,
-    key_names: Vec<String>,
+    names: Names,
+    key_names: Names,
     encodings: Vec<Encoding>,
     key_encodings: Vec<Encoding>,
     value_schema: SchemaCache,
@@ -35,12 +35,11 @@ impl Decoder {
     pub fn new(source: Source, guard: Guard) -> Decoder {
         let bare = |c: &Column| Encoding::bare(&c.kind);
         Decoder {
-            names: source.columns.iter().map(|c| c.name.clone()).collect(),
-            key_names: source
-                .key
-                .iter()
-                .map(|i| source.columns[*i].name.clone())
-                .collect(),
+            names: Names {
+                now: source.columns.iter().map(|c| c.name.clone()).collect(),
+                former: source.former.clone(),
+            },
+            key_names: key_names(&source),
             encodings: source.columns.iter().map(bare).collect(),
             key_encodings: source
                 .key
@@ -132,7 +131,12 @@ impl Decoder {
         }
         let row = self.row(at, envelope)?;
         if let Order::Field(name) = self.guard.order()
-            && let Some(cell) = self.names.iter().position(|n| n == name).map(|i| &row[i])
+            && let Some(cell) = self
+                .names
+                .now
+                .iter()
+                .position(|n| n == name)
+                .map(|i| &row[i])
         {
             stamp.words = order_word(cell).map(|w| [w, 0, 0]);
         }
@@ -207,7 +211,7 @@ impl Decoder {
             )
         })?;
         if let Some(missing) = fields.slots.iter().position(Option::is_none) {
-            let problem = format!("its key has no field {}", self.key_names[missing]);
+            let problem = format!("its key has no field {}", self.key_names.now[missing]);
             return Err(DecodeError::new(
                 at,
                 problem,
@@ -238,6 +242,23 @@ impl Decoder {
     }
 }
 
+/// The key's columns, by their names now and before.
+fn key_names(source: &Source) -> Names {
+    let slot = |column: usize| source.key.iter().position(|k| *k == column);
+    Names {
+        now: source
+            .key
+            .iter()
+            .map(|i| source.columns[*i].name.clone())
+            .collect(),
+        former: source
+            .former
+            .iter()
+            .filter_map(|(name, column)| Some((name.clone(), slot(*column)?)))
+            .collect(),
+    }
+}
+
 fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|e| {
         let hint = "trueup reads JSON; Avro and Protobuf are not supported by this version";
@@ -252,7 +273,7 @@ fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, De
 fn read_envelope<'a>(
     at: Position<'_>,
     bytes: &'a [u8],
-    names: &[String],
+    names: &Names,
 ) -> Result<Envelope<'a>, DecodeError> {
     let text = utf8(at, bytes, "value")?;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -334,7 +355,7 @@ pub fn offered_order(value: &[u8]) -> Option<Order> {
         partition: 0,
         offset: 0,
     };
-    let source = read_envelope(at, value, &[]).ok()?.source?;
+    let source = read_envelope(at, value, &Names::default()).ok()?.source?;
     if source.lsn.is_some() {
         Some(Order::Lsn)
     } else {

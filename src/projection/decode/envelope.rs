@@ -61,15 +61,40 @@ impl SourceBlock<'_> {
     }
 }
 
-/// Reads an object into slots: `names[i]` goes to slot `i`, everything else is skipped.
+/// The columns wanted, by their names now and before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    /// By slot.
+    pub(super) now: Vec<String>,
+    /// Former names, with the slot of the column that they were names of.
+    pub(super) former: Vec<(String, usize)>,
+}
+
+impl Names {
+    fn slot(&self, name: &str) -> Option<usize> {
+        let former = || {
+            self.former
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, slot)| *slot)
+        };
+        self.now.iter().position(|n| n == name).or_else(former)
+    }
+
+    fn len(&self) -> usize {
+        self.now.len()
+    }
+}
+
+/// Reads an object into slots, one for each name; everything else is skipped.
 pub(super) struct RowSeed<'n, 's, 'a> {
-    pub(super) names: &'n [String],
+    pub(super) names: &'n Names,
     pub(super) slots: &'s mut Slots<'a>,
 }
 
 /// Which wanted column a JSON key names. Records name their columns in one order, so the next one is tried first.
 struct NameSeed<'n> {
-    names: &'n [String],
+    names: &'n Names,
     next: usize,
 }
 
@@ -86,10 +111,10 @@ impl Visitor<'_> for NameSeed<'_> {
         f.write_str("a column name")
     }
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        if self.names.get(self.next).is_some_and(|n| n == name) {
+        if self.names.now.get(self.next).is_some_and(|n| n == name) {
             return Ok(Some(self.next));
         }
-        Ok(self.names.iter().position(|n| n == name))
+        Ok(self.names.slot(name))
     }
 }
 
@@ -131,7 +156,7 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, 'de> {
 
 /// Reads a change record, bare or inside `payload`.
 pub(super) struct EnvelopeSeed<'n> {
-    pub(super) names: &'n [String],
+    pub(super) names: &'n Names,
 }
 
 impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_> {
@@ -187,7 +212,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads a record key: the object itself, or the `payload` beside a `schema`.
 pub(super) struct KeySeed<'n> {
-    pub(super) names: &'n [String],
+    pub(super) names: &'n Names,
 }
 
 /// A record key as read.
@@ -212,22 +237,13 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut slots: Slots<'de> = vec![None; self.names.len()];
         let (mut schema, mut payload): (Option<&RawValue>, Option<&RawValue>) = (None, None);
-        let mut next = 0;
         let names = self.names;
-        let mut wrapper = [String::from("schema"), String::from("payload")].to_vec();
-        wrapper.splice(0..0, names.iter().cloned());
-        while let Some(found) = map.next_key_seed(NameSeed {
-            names: &wrapper,
-            next,
-        })? {
-            match found {
-                Some(at) if at < names.len() => {
-                    slots[at] = Some(map.next_value::<&RawValue>()?.get());
-                    next = at + 1;
-                }
-                Some(at) if at == names.len() => schema = map.next_value()?,
-                Some(_) => payload = map.next_value()?,
-                None => {
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            match (names.slot(&name), &*name) {
+                (Some(at), _) => slots[at] = Some(map.next_value::<&RawValue>()?.get()),
+                (None, "schema") => schema = map.next_value()?,
+                (None, "payload") => payload = map.next_value()?,
+                (None, _) => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }

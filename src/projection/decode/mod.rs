@@ -23,6 +23,8 @@ pub struct Source {
     pub columns: Vec<Column>,
     /// Which of them are the key of the log, in the order of a change's key.
     pub key: Vec<usize>,
+    /// Former names of columns, which older records use: name and column.
+    pub former: Vec<(String, usize)>,
 }
 
 /// What became of a record.

@@ -9,10 +9,10 @@ pub mod postgres_scan;
 pub mod postgres_settle;
 pub mod postgres_swap;
 pub mod sqlite;
+pub mod sqlite_limit;
 pub mod sqlite_load;
 pub mod sqlite_swap;
 
-use crate::projection::cell::Cell;
 use crate::projection::mapping::Test;
 
 /// An identifier, quoted always, so that no name is ever a keyword or folded.
@@ -26,9 +26,10 @@ pub fn quoted(name: &str) -> String {
 #[must_use]
 pub fn condition(
     test: &Test,
-    among: &dyn Fn(&[Cell<'static>]) -> Option<String>,
+    among: &dyn Fn(&[crate::projection::cell::Cell<'static>]) -> Option<String>,
     null: &str,
 ) -> String {
+    use crate::projection::cell::Cell;
     match test {
         Test::Not(test) => format!("({}) IS NOT TRUE", condition(test, among, null)),
         Test::AnyOf(values) => {
@@ -46,61 +47,5 @@ pub fn condition(
                 _ => format!("({})", parts.join(" OR ")),
             }
         }
-    }
-}
-
-/// A test of one column as SQL that is true or false and never NULL. `value` writes one non-NULL value as the
-/// database compares it with `column`, or returns `None` for a value that no row can have.
-pub fn test(
-    column: &str,
-    test: &Test,
-    value: &mut impl FnMut(&Cell<'static>) -> Option<String>,
-) -> String {
-    match test {
-        Test::Not(inner) => format!("NOT {}", self::test(column, inner, value)),
-        Test::AnyOf(cells) => {
-            let null = cells.iter().any(|c| matches!(c, Cell::Null));
-            let values: Vec<String> = cells
-                .iter()
-                .filter(|c| !matches!(c, Cell::Null | Cell::Unchanged))
-                .filter_map(value)
-                .collect();
-            let list = values.join(", ");
-            match (values.is_empty(), null) {
-                (true, false) => "(1 = 0)".to_owned(),
-                (true, true) => format!("({column} IS NULL)"),
-                (false, true) => format!("({column} IS NULL OR {column} IN ({list}))"),
-                (false, false) => format!("({column} IS NOT NULL AND {column} IN ({list}))"),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_is_never_null() {
-        let mut write = |cell: &Cell<'static>| match cell {
-            Cell::Int(i) => Some(i.to_string()),
-            _ => None,
-        };
-        let any = |cells: Vec<Cell<'static>>| Test::AnyOf(cells);
-        let mut sql = |t: &Test| test("c", t, &mut write);
-        assert_eq!(
-            sql(&any(vec![Cell::Int(1), Cell::Int(2)])),
-            "(c IS NOT NULL AND c IN (1, 2))"
-        );
-        assert_eq!(
-            sql(&any(vec![Cell::Int(1), Cell::Null])),
-            "(c IS NULL OR c IN (1))"
-        );
-        assert_eq!(sql(&any(vec![Cell::Null])), "(c IS NULL)");
-        assert_eq!(sql(&any(vec![Cell::Bool(true)])), "(1 = 0)");
-        assert_eq!(
-            sql(&Test::Not(Box::new(any(vec![Cell::Int(1)])))),
-            "NOT (c IS NOT NULL AND c IN (1))"
-        );
     }
 }

@@ -5,7 +5,7 @@ use super::postgres_scan::{Shape, collates, column, conditions, where_clause};
 use crate::projection::types::ColumnType;
 use crate::store::{Output, Scan};
 
-/// Count and mixed hash. The expressions are those of [`hashed`].
+/// Count and mixed hash. The expressions are those of `hashed`.
 ///
 /// # Errors
 /// When a range bound is no value of the key.

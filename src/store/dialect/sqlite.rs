@@ -1,18 +1,15 @@
 //! SQLite: scans as SQL.
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::cell::RefCell;
 
-use crate::projection::calendar::DAY_MICROS;
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::mapping::Test;
-use crate::projection::numeric;
-use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
 use crate::store::{Output, Scan, TableName};
 
-use super::test;
+use super::condition;
+use super::sqlite_limit::bound;
 
 /// A value to bind, in one of SQLite's five storage classes.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,16 +177,28 @@ fn prefilter(column: &Column, wanted: &Test, binds: &mut Vec<Bind>) -> Option<St
         _ => return None,
     };
     let name = quoted(&column.name);
-    let sql = test(&format!("{name}{collate}"), wanted, &mut |cell| {
-        binds.push(match (&column.kind, cell) {
-            (ColumnType::Int { .. }, Cell::Int(i)) => Bind::Int(i64::try_from(*i).ok()?),
-            (ColumnType::Text { .. }, Cell::Text(t)) => Bind::Text(t.to_string()),
-            (ColumnType::Bytes, Cell::Bytes(b)) => Bind::Blob(b.to_vec()),
-            _ => return None,
-        });
-        Some("?".to_owned())
-    });
+    let column_text = format!("{name}{collate}");
+    let bound = RefCell::new(Vec::new());
+    let among = |cells: &[Cell<'static>]| {
+        let mut values = bound.borrow_mut();
+        let before = values.len();
+        values.extend(cells.iter().filter_map(|cell| stored(&column.kind, cell)));
+        let marks = vec!["?"; values.len() - before].join(", ");
+        (!marks.is_empty()).then(|| format!("{column_text} IN ({marks})"))
+    };
+    let sql = condition(wanted, &among, &format!("{name} IS NULL"));
+    binds.extend(bound.into_inner());
     Some(format!("({sql} OR typeof({name}) NOT IN ({classes}))"))
+}
+
+/// How a column of one of the types above holds a value; `None` for one that it cannot hold.
+fn stored(kind: &ColumnType, cell: &Cell<'_>) -> Option<Bind> {
+    match (kind, cell) {
+        (ColumnType::Int { .. }, Cell::Int(i)) => i64::try_from(*i).ok().map(Bind::Int),
+        (ColumnType::Text { .. }, Cell::Text(t)) => Some(Bind::Text(t.to_string())),
+        (ColumnType::Bytes, Cell::Bytes(b)) => Some(Bind::Blob(b.to_vec())),
+        _ => None,
+    }
 }
 
 fn key_outputs(scan: &Scan) -> impl Iterator<Item = &Output> {
@@ -261,107 +270,113 @@ fn range(
     ))
 }
 
-/// The least stored value that is not below a cell, and whether it equals the cell.
-#[derive(Debug, PartialEq)]
-struct Bound {
-    bind: Bind,
-    exact: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn bound(output: &Output, cell: &Cell<'_>) -> Result<Bound, String> {
-    use ColumnType as T;
-    let exact = |bind| Ok(Bound { bind, exact: true });
-    match (&output.column.kind, cell) {
-        (T::Float32 | T::Float64, Cell::Float(f)) if !f.is_nan() => exact(Bind::Real(*f)),
-        (T::Bool | T::Int { .. } | T::Numeric { .. } | T::Float32 | T::Float64, Cell::Bool(b)) => {
-            exact(Bind::Int(i64::from(*b)))
-        }
-        (
-            T::Bool | T::Int { .. } | T::Numeric { .. } | T::Float32 | T::Float64,
-            Cell::Int(_) | Cell::Float(_) | Cell::Numeric(_),
-        ) => Ok(ceiling(
-            &text::of(cell).unwrap_or_default(),
-            &output.column.kind,
-        )),
-        (T::Bytes, Cell::Bytes(b)) => exact(Bind::Blob(b.to_vec())),
-        (T::Date, Cell::Date(_))
-        | (T::Time { .. }, Cell::Time(_))
-        | (T::Timestamp { .. }, Cell::Timestamp(_))
-        | (T::TimestampTz { .. }, Cell::TimestampTz(_))
-        | (T::Uuid | T::Text { .. }, Cell::Uuid(_)) => written(cell.clone(), true),
-        (T::Date, Cell::Timestamp(t) | Cell::TimestampTz(t)) => {
-            let day = t.div_euclid(DAY_MICROS) + i64::from(t.rem_euclid(DAY_MICROS) != 0);
-            let day = i32::try_from(day).map_err(|_| "a date out of range".to_owned())?;
-            written(Cell::Date(day), t.rem_euclid(DAY_MICROS) == 0)
-        }
-        (T::Timestamp { .. }, Cell::TimestampTz(t)) => written(Cell::Timestamp(*t), true),
-        (T::TimestampTz { .. }, Cell::Timestamp(t)) => written(Cell::TimestampTz(*t), true),
-        (T::Timestamp { .. }, Cell::Date(d)) => {
-            written(Cell::Timestamp(i64::from(*d) * DAY_MICROS), true)
-        }
-        (T::TimestampTz { .. }, Cell::Date(d)) => {
-            written(Cell::TimestampTz(i64::from(*d) * DAY_MICROS), true)
-        }
-        (_, Cell::Text(t)) => exact(Bind::Text(t.to_string())),
-        (kind, _) => Err(format!(
-            "column {}: a limit of another type than {kind}",
-            output.column.name
-        )),
+    fn output(name: &str, kind: ColumnType, cast: Option<ColumnType>) -> Output {
+        let column = Column {
+            name: name.to_owned(),
+            kind,
+            nullable: true,
+        };
+        Output { column, cast }
     }
-}
 
-fn written(cell: Cell<'_>, exact: bool) -> Result<Bound, String> {
-    let bind = Bind::Text(text::of(&cell).unwrap_or_default());
-    Ok(Bound { bind, exact })
-}
-
-/// The least 64-bit integer or float that is not below a decimal. SQLite compares integers and floats exactly, so a
-/// limit rounded up selects the same rows as the limit itself.
-fn ceiling(number: &str, kind: &ColumnType) -> Bound {
-    let exact = |bind| Bound { bind, exact: true };
-    let decimals = matches!(kind, ColumnType::Numeric { .. });
-    match number {
-        // Text, which sorts above all numbers, is how a decimal column holds them.
-        "Infinity" if decimals => return exact(Bind::Text(number.to_owned())),
-        "NaN" => return exact(Bind::Text(number.to_owned())),
-        "Infinity" => return exact(Bind::Real(f64::INFINITY)),
-        "-Infinity" => return exact(Bind::Real(f64::NEG_INFINITY)),
-        _ => {}
-    }
-    let decimal = numeric::parse(number).unwrap_or_default();
-    let canonical = numeric::canonical(&decimal);
-    if let Ok(whole) = canonical.parse() {
-        return exact(Bind::Int(whole));
-    }
-    // A stored float stands for the shortest decimal that reads back as it.
-    let order = |f: f64| numeric::compare(&decimal_of(f), &canonical);
-    let mut float: f64 = canonical.parse().unwrap_or(f64::INFINITY);
-    if order(float) == Ordering::Less {
-        float = float.next_up();
-    }
-    let equal = order(float) == Ordering::Equal;
-    let whole = canonical.split_once('.').map_or(&*canonical, |(w, _)| w);
-    let up = i64::from(!canonical.starts_with('-'));
-    let next = whole.parse::<i64>().ok().and_then(|w| w.checked_add(up));
-    match next {
-        Some(next)
-            if !equal
-                && float.fract() == 0.0
-                && numeric::compare(&next.to_string(), &decimal_of(float)).is_lt() =>
-        {
-            Bound {
-                bind: Bind::Int(next),
-                exact: false,
-            }
+    fn accounts() -> Scan {
+        let id = output("id", ColumnType::INT64, None);
+        let region = output("re`gion", ColumnType::TEXT, None);
+        let owner = output("owner", ColumnType::Uuid, None);
+        let wanted = |cell| Test::AnyOf(vec![cell, Cell::Null]);
+        Scan {
+            table: TableName {
+                schema: None,
+                name: "accounts".to_owned(),
+            },
+            filter: vec![
+                (region.column.clone(), wanted(Cell::Text("north".into()))),
+                (
+                    id.column.clone(),
+                    Test::Not(Box::new(wanted(Cell::Int(1 << 100)))),
+                ),
+                (owner.column, wanted(Cell::Uuid(1))),
+            ],
+            outputs: vec![region, id, output("at", ColumnType::Date, None)],
+            key: vec![1, 0],
+            scope: Some("tenant = 5 -- ours".to_owned()),
+            from: Some(Key(vec![Cell::Int(7), Cell::Text("a".into())])),
+            to: Some(Key(vec![
+                Cell::Numeric("9.5".into()),
+                Cell::Text("z".into()),
+            ])),
         }
-        _ => Bound {
-            bind: Bind::Real(float),
-            exact: equal,
-        },
     }
-}
 
-fn decimal_of(float: f64) -> String {
-    let written = text::of(&Cell::Float(float)).unwrap_or_default();
-    numeric::parse(&written).map_or(written.clone(), Cow::into_owned)
+    #[test]
+    fn a_scan_as_sql() {
+        let statement = scan(&accounts()).expect("sorted");
+        insta::assert_snapshot!(statement.text, @"
+        SELECT `re``gion`, `id`, `at`, `re``gion`, `id`, `owner` FROM `main`.`accounts` WHERE ((`re``gion` COLLATE BINARY IN (?) OR `re``gion` IS NULL) OR typeof(`re``gion`) NOT IN ('text', 'null')) AND ((`id` IS NULL) IS NOT TRUE OR typeof(`id`) NOT IN ('integer', 'null')) AND (tenant = 5 -- ours
+        ) AND (`id`, `re``gion` COLLATE BINARY) >= (?, ?) AND (`id`, `re``gion` COLLATE BINARY) < (?, ?) ORDER BY `id`, `re``gion` COLLATE BINARY
+        ");
+        insta::assert_debug_snapshot!(statement.binds, @r#"
+        [
+            Text(
+                "north",
+            ),
+            Int(
+                7,
+            ),
+            Text(
+                "a",
+            ),
+            Real(
+                9.5,
+            ),
+            Text(
+                "z",
+            ),
+        ]
+        "#);
+        let keys = [
+            Key(vec![Cell::Int(7), Cell::Text("a".into())]),
+            Key(vec![Cell::Numeric("7.5".into()), Cell::Text("a".into())]),
+        ];
+        let whole = Scan {
+            filter: Vec::new(),
+            scope: None,
+            from: None,
+            to: None,
+            ..accounts()
+        };
+        let found = lookup(&whole, &keys).expect("sorted").expect("one key");
+        insta::assert_snapshot!(found.text, @"
+        SELECT `re``gion`, `id`, `at` FROM `main`.`accounts` WHERE (`id`, `re``gion` COLLATE BINARY) IN (VALUES (?,?),(?,?)) ORDER BY `id`, `re``gion` COLLATE BINARY
+        ");
+        assert_eq!(lookup(&whole, &keys[..0]).expect("sorted"), None);
+        let cut = keys_at(&whole, &[3, 5]).expect("sorted");
+        insta::assert_snapshot!(cut.text, @"
+        SELECT `id`, `re``gion` FROM (SELECT `id`, `re``gion`, row_number() OVER (ORDER BY `id`, `re``gion` COLLATE BINARY) AS trueup_place FROM `main`.`accounts`) WHERE trueup_place IN (3, 5) ORDER BY trueup_place
+        ");
+    }
+
+    #[test]
+    fn keys_sort_by_what_they_are_cast_to() {
+        use ColumnType as T;
+        let sorted = |kind: T, cast: T| sorted_by(&output("k", kind, Some(cast)));
+        let padded = T::Text {
+            max_chars: Some(3),
+            padded: true,
+        };
+        assert_eq!(
+            sorted(T::INT64, T::Numeric { size: None }).as_deref(),
+            Ok("`k`")
+        );
+        let as_text = Ok("CAST(`k` AS TEXT) COLLATE BINARY");
+        assert_eq!(sorted(T::INT64, T::TEXT).as_deref(), as_text);
+        let trimmed = Ok("rtrim(`k`, ' ') COLLATE BINARY");
+        assert_eq!(sorted(T::TEXT, padded).as_deref(), trimmed);
+        assert!(sorted(T::Json, T::Json).is_err());
+        assert!(sorted(T::Numeric { size: None }, T::TEXT).is_err());
+    }
 }

@@ -188,8 +188,8 @@ pub fn remove(shadow: &Shadow, rows: usize) -> String {
 pub const RECORD_POSITION: &str = "INSERT INTO main.trueup_position (run, topic, `partition`, next_offset) \
      VALUES (?, ?, ?, ?) ON CONFLICT (run, topic, `partition`) DO UPDATE SET next_offset = excluded.next_offset";
 
-/// Moves the shadow's rows that have later changes among these, as the first of their key, and indexes them in the
-/// order in which they are handed over.
+/// Copies the shadow's rows that have later changes among these, as the first of their key; indexes all in the order
+/// in which they are handed over; and removes the copied rows.
 #[must_use]
 pub fn gather(shadow: &Shadow) -> [String; 3] {
     let (first, later) = (shadow_table(shadow), later_table(shadow));
@@ -198,14 +198,14 @@ pub fn gather(shadow: &Shadow) -> [String; 3] {
     let same = names("", columns(shadow).chain(trailing));
     [
         format!(
-            "CREATE INDEX {} ON {} ({key}, trueup_arrival)",
-            later_index(shadow),
-            quoted(&later_name(&shadow.run, &shadow.live.table).name),
-        ),
-        format!(
             "INSERT INTO {later} ({}) SELECT {same}, -1, 0, NULL FROM {first} \
              WHERE ({key}) IN (SELECT {key} FROM {later})",
             later_columns(shadow)
+        ),
+        format!(
+            "CREATE INDEX {} ON {} ({key}, trueup_arrival)",
+            later_index(shadow),
+            quoted(&later_name(&shadow.run, &shadow.live.table).name),
         ),
         format!("DELETE FROM {first} WHERE ({key}) IN (SELECT {key} FROM {later})"),
     ]

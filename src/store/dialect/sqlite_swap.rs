@@ -145,3 +145,111 @@ fn move_out(
     ];
     (out, back)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sqlite_load as load;
+    use super::*;
+    use crate::projection::types::{Column, ColumnType};
+    use crate::store::{Catalog, TableName};
+
+    fn accounts(unique: bool) -> Shadow {
+        let column = |name: &str, sql_type: &str, generated| CatalogColumn {
+            column: Column {
+                name: name.to_owned(),
+                kind: ColumnType::TEXT,
+                nullable: true,
+            },
+            sql_type: sql_type.to_owned(),
+            has_default: false,
+            generated,
+        };
+        let columns = vec![
+            column("id", "INTEGER", false),
+            column("email", "\"odd (text\"", false),
+            column("note", "TEXT", false),
+            column("shout", "TEXT", true),
+        ];
+        let mut unique_keys = vec![vec!["id".to_owned()]];
+        if unique {
+            unique_keys.push(vec!["email".to_owned()]);
+        }
+        Shadow {
+            run: "r1".to_owned(),
+            columns: columns[..2].iter().map(|c| c.column.clone()).collect(),
+            live: Catalog {
+                table: TableName {
+                    schema: None,
+                    name: "accounts".to_owned(),
+                },
+                id: 0,
+                columns,
+                primary_key: vec!["id".to_owned()],
+                unique_keys,
+                rows_estimate: None,
+                bytes: 0,
+            },
+            key: vec![0],
+            carried: vec!["note".to_owned()],
+            rank_words: 1,
+        }
+    }
+
+    #[test]
+    fn contents_by_difference() {
+        insta::assert_snapshot!(exchange(&accounts(false)).join("\n"), @"
+        DELETE FROM `main`.`accounts` AS l WHERE NOT EXISTS (SELECT 1 FROM `main`.`trueup_r1_accounts` AS s WHERE s.`id` = l.`id` AND l.`id` = s.`id`)
+        UPDATE `main`.`accounts` AS l SET `email` = s.`email` FROM `main`.`trueup_r1_accounts` AS s WHERE s.`id` = l.`id` AND l.`id` = s.`id` AND (l.`email` COLLATE BINARY IS NOT s.`email`)
+        INSERT INTO `main`.`accounts` (`id`, `email`) SELECT s.`id`, s.`email` FROM `main`.`trueup_r1_accounts` AS s WHERE NOT EXISTS (SELECT 1 FROM `main`.`accounts` AS l WHERE s.`id` = l.`id` AND l.`id` = s.`id`)
+        ");
+    }
+
+    #[test]
+    fn rows_whose_unique_columns_change_are_moved_out_first() {
+        insta::assert_snapshot!(exchange(&accounts(true))[1..].join("\n"), @"
+        CREATE TEMPORARY TABLE trueup_moved AS SELECT l.`id`, l.`note` FROM `main`.`accounts` AS l JOIN `main`.`trueup_r1_accounts` AS s ON s.`id` = l.`id` AND l.`id` = s.`id` WHERE l.`email` COLLATE BINARY IS NOT s.`email`
+        CREATE INDEX temp.trueup_moved_key ON trueup_moved (`id`)
+        DELETE FROM `main`.`accounts` WHERE (`id`) IN (SELECT `id` FROM temp.trueup_moved)
+        UPDATE `main`.`accounts` AS l SET `email` = s.`email` FROM `main`.`trueup_r1_accounts` AS s WHERE s.`id` = l.`id` AND l.`id` = s.`id` AND (l.`email` COLLATE BINARY IS NOT s.`email`)
+        INSERT INTO `main`.`accounts` (`id`, `email`, `note`) SELECT s.`id`, s.`email`, l.`note` FROM temp.trueup_moved AS l JOIN `main`.`trueup_r1_accounts` AS s ON s.`id` = l.`id` AND l.`id` = s.`id`
+        DROP TABLE temp.trueup_moved
+        INSERT INTO `main`.`accounts` (`id`, `email`) SELECT s.`id`, s.`email` FROM `main`.`trueup_r1_accounts` AS s WHERE NOT EXISTS (SELECT 1 FROM `main`.`accounts` AS l WHERE s.`id` = l.`id` AND l.`id` = s.`id`)
+        ");
+    }
+
+    #[test]
+    fn the_life_of_a_shadow() {
+        let shadow = accounts(false);
+        let mut all = load::create(&shadow, true).to_vec();
+        all.push(load::insert(&shadow, 2));
+        all.push(load::insert_later(&shadow, 1));
+        all.extend(load::gather(&shadow));
+        all.push(load::page(&shadow, true, 10));
+        all.extend(load::settled(&shadow));
+        all.push(load::remove(&shadow, 2));
+        all.push(load::build(&shadow));
+        all.extend(load::strip(&shadow));
+        all.extend(load::discard("r1", &shadow.live.table));
+        insta::assert_snapshot!(all.join("\n"), @"
+        CREATE TABLE `main`.`trueup_r1_accounts` (`id` INTEGER, `email` TEXT, `trueup_partition` INTEGER, `trueup_offset` INTEGER, `trueup_rank` BLOB, `trueup_clock` INTEGER) STRICT
+        CREATE TABLE `main`.`trueup_r1_accounts_trueup_later` (`id` INTEGER, `email` TEXT, `trueup_partition` INTEGER, `trueup_offset` INTEGER, `trueup_rank` BLOB, `trueup_clock` INTEGER, `trueup_arrival` INTEGER, `trueup_gone` INTEGER, `trueup_holes` TEXT) STRICT
+        INSERT INTO `main`.`trueup_r1_accounts` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`) VALUES (?,?,?,?,?,?),(?,?,?,?,?,?)
+        INSERT INTO `main`.`trueup_r1_accounts_trueup_later` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes`) VALUES (?,?,?,?,?,?,?,?,?)
+        INSERT INTO `main`.`trueup_r1_accounts_trueup_later` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes`) SELECT `id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, -1, 0, NULL FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
+        CREATE INDEX main.`trueup_r1_accounts_trueup_order` ON `trueup_r1_accounts_trueup_later` (`id`, trueup_arrival)
+        DELETE FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
+        SELECT `id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes` FROM `main`.`trueup_r1_accounts_trueup_later` WHERE (`id`, trueup_arrival) > (?,?) ORDER BY `id`, trueup_arrival LIMIT 10
+        DROP INDEX main.`trueup_r1_accounts_trueup_order`
+        DELETE FROM `main`.`trueup_r1_accounts_trueup_later`
+        DELETE FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (VALUES (?),(?))
+        CREATE UNIQUE INDEX IF NOT EXISTS main.`trueup_r1_accounts_trueup_key` ON `trueup_r1_accounts` (`id`)
+        DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_later`
+        ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_partition`
+        ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_offset`
+        ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_rank`
+        ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_clock`
+        DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_later`
+        DROP TABLE IF EXISTS `main`.`trueup_r1_accounts`
+        ");
+    }
+}

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 
 use super::dialect::{postgres as sql, postgres_load};
@@ -97,10 +97,9 @@ impl Postgres {
         Ok(store)
     }
 
-    /// The first connection is made outside the pool, which would try a closed port again and again and then say
-    /// only that time ran out.
     async fn greet(&mut self) -> Result<(), StoreError> {
-        let mut connection = self.dedicated().await?;
+        self.knock().await?;
+        let mut connection = self.acquire().await?;
         let asked =
             "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')";
         let row = one(&mut connection, asked)
@@ -108,8 +107,6 @@ impl Postgres {
             .map_err(|e| self.fail("asking for the version", e))?;
         self.version = get(&row, 0)?;
         self.encoding = get(&row, 1)?;
-        // The server ends a session that goes away without a word just as well.
-        let _ = connection.close().await;
         if self.version < VERSION_MIN {
             return Err(StoreError::Refused(format!(
                 "{}: PostgreSQL {} is too old; {} or newer is needed",
@@ -119,6 +116,25 @@ impl Postgres {
             )));
         }
         Ok(())
+    }
+
+    /// Whether anybody listens. The pool would try a closed port again and again, and then say only that time ran out.
+    async fn knock(&self) -> Result<(), StoreError> {
+        if self.options.get_socket().is_some() || self.options.get_host().starts_with('/') {
+            return Ok(());
+        }
+        let address = (self.options.get_host(), self.options.get_port());
+        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
+        let problem =
+            match tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(e)) => e.to_string(),
+                Err(_) => format!("no answer within {CONNECT_SECONDS_MAX} s"),
+            };
+        Err(StoreError::Unreachable {
+            database: self.database.clone(),
+            problem,
+        })
     }
 
     /// A connection beside the pool, for a lock that lasts and for statements that take as long as they take.

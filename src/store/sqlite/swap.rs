@@ -108,6 +108,11 @@ async fn exchange(
     if kind.id != shadow.live.id {
         return refused("the table was changed or replaced since the run began".to_owned());
     }
+    let sql = format!("SELECT 1 FROM {} LIMIT 1", sqlite_load::later_table(shadow));
+    let later = fetch(session, &sql, Vec::new()).await;
+    if !later.map_err(|e| failed(doing, &e))?.is_empty() {
+        return Err(unsettled(doing.table));
+    }
     // Rows that refer to each other may be missing in between; all must be right at COMMIT.
     execute(session, doing, "PRAGMA defer_foreign_keys = ON", Vec::new()).await?;
     for sql in sqlite_swap::exchange(shadow) {

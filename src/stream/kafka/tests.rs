@@ -1,4 +1,5 @@
 //! What a real broker cannot be made to do: against librdkafka's mock cluster.
+#![allow(clippy::print_stdout)] // Times, for whoever asks with --nocapture.
 
 use std::convert::Infallible;
 use std::sync::Arc;

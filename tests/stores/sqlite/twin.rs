@@ -1,5 +1,7 @@
 //! The SQL twin of a mapping, against the mapping itself, over random rows and mappings.
 
+#![allow(clippy::print_stdout)] // Seeds and figures are what these tests print.
+
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

@@ -1,0 +1,75 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_trueup_global_optspecs
+    string join \n v/verbose q/quiet h/help V/version
+end
+
+function __fish_trueup_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_trueup_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_trueup_using_subcommand
+    set -l cmd (__fish_trueup_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c trueup -n "__fish_trueup_needs_command" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_needs_command" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_needs_command" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_needs_command" -s V -l version -d 'Print version'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l until -d 'Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l dry-run -d 'Print the plan and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-swap -d 'Build the shadow and leave it beside the live table'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-check -d 'Do not compare the shadow with the primary before the swap'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l show-values -d 'Show values of differing columns, not only keys and column names'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l no-hash -d 'Merge every row instead of comparing hashes first'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand demo" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand demo" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand completions" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'

@@ -1,0 +1,328 @@
+//! What a replay and a verification do, on SQLite and an archive: rows that the log does not hold whole, filters,
+//! bookkeeping, columns of others, schemas in the records, ends before the end, and lag that is promised to pass.
+
+use std::time::Duration;
+
+use crate::support::embedded::{Embedded, change, line, usual_playbook};
+
+const UNCHANGED: &str = "__debezium_unavailable_value";
+
+fn key(id: i64) -> String {
+    format!("{{\"id\":{id}}}")
+}
+
+#[test]
+fn a_hole_takes_the_newest_older_value_and_else_the_primary_s() {
+    let system = Embedded::usual();
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'kept', 2), (2, 'from the primary', 20)",
+    );
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&change("c", 10, 1, "kept", 1))),
+            line(1, 0, &key(1), Some(&change("u", 20, 1, UNCHANGED, 2))),
+            line(1, 1, &key(2), Some(&change("u", 30, 2, UNCHANGED, 20))),
+        ]
+        .concat(),
+    );
+    let done = system
+        .trueup(&["replay", "big-bang", "{}", "--yes", "--format", "json"])
+        .exit(0)
+        .json();
+    assert_eq!(done["settled"], serde_json::json!(["2"]));
+    assert_eq!(
+        system.rows("read.db", "SELECT * FROM copy"),
+        [["1", "kept", "2"], ["2", "from the primary", "20"]]
+    );
+}
+
+#[test]
+fn the_filter_looks_at_the_newest_version() {
+    let system = Embedded::usual();
+    system.playbook(&usual_playbook().replace(
+        "key: [id] }",
+        "key: [id], where: { b: { not: [0, null] } } }",
+    ));
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'in', 5), (2, 'out', 0), (3, 'back', 7)",
+    );
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&change("c", 10, 1, "in", 5))),
+            line(0, 1, &key(2), Some(&change("c", 11, 2, "was in", 4))),
+            line(0, 2, &key(2), Some(&change("u", 12, 2, "out", 0))),
+            line(0, 3, &key(3), Some(&change("u", 14, 3, "back", 7))),
+            line(0, 4, &key(3), Some(&change("u", 13, 3, "was out", 0))),
+        ]
+        .concat(),
+    );
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(0);
+    assert_eq!(
+        system.rows("read.db", "SELECT id FROM copy"),
+        [["1"], ["3"]]
+    );
+    system.trueup(&["verify", "{}"]).exit(0);
+}
+
+#[test]
+fn bookkeeping_is_written_and_columns_of_others_are_kept() {
+    let system = Embedded::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INTEGER); INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2)",
+        "CREATE TABLE copy (no INTEGER PRIMARY KEY, a TEXT, at INTEGER, part INTEGER, pos INTEGER, note TEXT, made TEXT DEFAULT 'd');
+         INSERT INTO copy VALUES (1, 'old', 0, 0, 0, 'by hand', 'm')",
+    );
+    let columns = "{ no: id, a: a, at: \"@offset\", part: \"@partition\", pos: \"@lsn\", note: \"@foreign\", made: \"@default\" }";
+    system.playbook(
+        &usual_playbook().replace("key: [id] }", &format!("key: [no], columns: {columns} }}")),
+    );
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&change("c", 10, 1, "x", 1))),
+            line(1, 0, &key(2), Some(&change("c", 11, 2, "y", 2))),
+        ]
+        .concat(),
+    );
+    system.trueup(&["verify", "{}"]).exit(1);
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(0);
+    assert_eq!(
+        system.rows("read.db", "SELECT no, a, at, part, pos, note FROM copy"),
+        [
+            ["1", "x", "0", "0", "10", "by hand"],
+            ["2", "y", "0", "1", "11", "∅"]
+        ]
+    );
+    system.trueup(&["verify", "{}"]).exit(0);
+}
+
+#[test]
+fn records_with_their_schema() {
+    let system = Embedded::usual();
+    system.sql("primary.db", "INSERT INTO t VALUES (7, 'x', 3)");
+    let field =
+        |name: &str, kind: &str| serde_json::json!({"type": kind, "optional": true, "field": name});
+    let row = serde_json::json!([
+        field("id", "int64"),
+        field("a", "string"),
+        field("b", "int64")
+    ]);
+    let schema = serde_json::json!({"type": "struct", "fields": [{"type": "struct", "field": "before", "fields": row}, {"type": "struct", "field": "after", "fields": row}]});
+    let payload: serde_json::Value = serde_json::from_str(&change("c", 10, 7, "x", 3)).unwrap();
+    let value = serde_json::json!({"schema": schema, "payload": payload}).to_string();
+    let id = serde_json::json!({"schema": {"type": "struct", "fields": [field("id", "int64")]}, "payload": {"id": 7}}).to_string();
+    system.log(&line(0, 0, &id, Some(&value)));
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(0);
+    assert_eq!(
+        system.rows("read.db", "SELECT * FROM copy"),
+        [["7", "x", "3"]]
+    );
+}
+
+#[test]
+fn older_records_may_use_a_column_s_former_name() {
+    let system = Embedded::usual();
+    system.playbook(&usual_playbook().replace(
+        "key: [id] }",
+        "key: [id], columns: { id: id, a: [a, was_a], b: b } }",
+    ));
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2)",
+    );
+    let old = change("c", 10, 1, "x", 1).replace("\"a\":", "\"was_a\":");
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&old)),
+            line(0, 1, &key(2), Some(&change("c", 11, 2, "y", 2))),
+        ]
+        .concat(),
+    );
+    let done = system
+        .trueup(&["replay", "big-bang", "{}", "--yes", "--format", "json"])
+        .exit(0)
+        .json();
+    assert_eq!(done["settled"], serde_json::json!([]));
+    assert_eq!(system.rows("read.db", "SELECT a FROM copy"), [["x"], ["y"]]);
+}
+
+#[test]
+fn an_end_before_the_end_swaps_nothing() {
+    let system = Embedded::usual();
+    system.sql("primary.db", "INSERT INTO t VALUES (1, 'b', 2)");
+    system.sql("read.db", "INSERT INTO copy VALUES (1, 'live', 0)");
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&change("c", 10, 1, "a", 1))),
+            line(0, 1, &key(1), Some(&change("u", 11, 1, "b", 2))),
+        ]
+        .concat(),
+    );
+    for until in ["shop.main.t:0:1", "2023-11-14T22:13:20.001Z"] {
+        let done = system
+            .trueup(&[
+                "replay", "big-bang", "{}", "--yes", "--until", until, "--format", "json",
+            ])
+            .exit(0)
+            .json();
+        let kept = done["kept"].as_str().unwrap();
+        assert_eq!(
+            system.rows("read.db", &format!("SELECT id, a, b FROM \"{kept}\"")),
+            [["1", "a", "1"]]
+        );
+        assert_eq!(system.rows("read.db", "SELECT a FROM copy"), [["live"]]);
+    }
+    system
+        .trueup(&[
+            "replay",
+            "big-bang",
+            "{}",
+            "--yes",
+            "--until",
+            "shop.main.t:0:9",
+        ])
+        .exit(3)
+        .says(&["outside the log"]);
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes", "--until", "yesterday"])
+        .exit(3)
+        .says(&["neither a time"]);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let system = Embedded::usual();
+    system.log(&line(0, 0, &key(1), Some(&change("c", 10, 1, "a", 1))));
+    let before = std::fs::read(system.path("read.db")).unwrap();
+    let plan = system
+        .trueup(&["replay", "big-bang", "{}", "--dry-run", "--format", "json"])
+        .exit(0)
+        .json();
+    assert_eq!(plan["records"], 1);
+    assert_eq!(plan["order"], "source position (lsn)");
+    assert_eq!(std::fs::read(system.path("read.db")).unwrap(), before);
+}
+
+#[test]
+fn a_log_that_knows_less_than_the_live_table_is_not_swapped_in() {
+    let system = Embedded::usual();
+    system.playbook(&format!(
+        "{}limits: {{ deletes_max: 0 }}\n",
+        usual_playbook()
+    ));
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'a', 1), (2, 'never logged', 2)",
+    );
+    system.sql(
+        "read.db",
+        "INSERT INTO copy VALUES (1, 'a', 1), (2, 'never logged', 2)",
+    );
+    system.log(&line(0, 0, &key(1), Some(&change("c", 10, 1, "a", 1))));
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(3)
+        .says(&["worse than the live table", "drop 1 rows"]);
+    assert_eq!(system.rows("read.db", "SELECT count(*) FROM copy"), [["2"]]);
+}
+
+#[test]
+fn a_restored_primary_is_an_epoch_that_must_be_named() {
+    let system = Embedded::usual();
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'after the restore', 2)",
+    );
+    // The position falls back while the clock runs on.
+    let later =
+        change("u", 20, 1, "after the restore", 2).replace("1700000000020", "1700000900000");
+    system.log(
+        &[
+            line(0, 0, &key(1), Some(&change("c", 900, 1, "before", 1))),
+            line(0, 1, &key(1), Some(&later)),
+        ]
+        .concat(),
+    );
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(3)
+        .says(&["epochs:", "key 1"]);
+    system.playbook(&usual_playbook().replace("table: t }", "table: t, epochs: [{ 0: 1 }] }"));
+    system
+        .trueup(&["replay", "big-bang", "{}", "--yes"])
+        .exit(0);
+    assert_eq!(
+        system.rows("read.db", "SELECT a FROM copy"),
+        [["after the restore"]]
+    );
+}
+
+#[test]
+fn lag_that_passes_is_no_drift_and_lag_that_does_not_is() {
+    let system = Embedded::usual();
+    system.playbook(&usual_playbook().replace("applied: none", "applied: { within: 2s }"));
+    system.sql(
+        "primary.db",
+        "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)",
+    );
+    system.sql(
+        "read.db",
+        "INSERT INTO copy VALUES (1, 'a', 1), (2, 'late', 2)",
+    );
+    let report = std::thread::scope(|scope| {
+        let verify = scope.spawn(|| {
+            system
+                .trueup(&["verify", "{}", "--format", "json"])
+                .exit(0)
+                .json()
+        });
+        std::thread::sleep(Duration::from_millis(800));
+        let other = Embedded::connect(&system.path("read.db"));
+        other("UPDATE copy SET a = 'b' WHERE id = 2");
+        verify.join().unwrap()
+    });
+    assert_eq!(report["views"][0]["lagging"], 1);
+    system.sql("read.db", "UPDATE copy SET a = 'drifted' WHERE id = 2");
+    let report = system
+        .trueup(&["verify", "{}", "--format", "json"])
+        .exit(1)
+        .json();
+    assert_eq!(report["views"][0]["changed"], 1);
+}
+
+#[test]
+fn of_several_playbooks_the_gravest_outcome_counts() {
+    let (good, bad) = (Embedded::usual(), Embedded::usual());
+    bad.sql("read.db", "INSERT INTO copy VALUES (9, 'extra', 0)");
+    let path = |s: &Embedded| crate::support::text(&s.path("playbook.yaml"));
+    let ran =
+        crate::support::trueup(&["verify", &path(&good), &path(&bad), "--format", "json"]).exit(1);
+    assert_eq!(ran.stdout.lines().count(), 2);
+    crate::support::trueup(&["verify", &path(&bad), "nowhere.yaml"]).exit(2);
+}
+
+#[test]
+fn the_demo_finds_what_it_planted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran =
+        crate::support::run(crate::support::command(&["demo", "bank"]).current_dir(folder.path()))
+            .exit(0);
+    for found in [
+        "account=7 ",
+        "account=13 ",
+        "account=21 ",
+        "account=28 ",
+        "38 rows equal the primary",
+    ] {
+        assert!(ran.stdout.contains(found), "{found}: {}", ran.stdout);
+    }
+    crate::support::run(crate::support::command(&["demo", "bank"]).current_dir(folder.path()))
+        .exit(3)
+        .says(&["exists already"]);
+}
