@@ -183,7 +183,9 @@ impl Reading<'_> {
                 self.close(index);
                 continue;
             }
-            message.headers(&mut headers);
+            if self.kafka.headers {
+                message.headers(&mut headers);
+            }
             let (key, value) = (message.key(), message.value());
             let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
             let topic = &*self.progress.lanes[index].range.topic;
