@@ -107,10 +107,14 @@ async fn log(playbook: &Playbook) -> Result<Arc<Log>> {
                     .iter()
                     .map(|(k, v)| (k.clone(), v.clone()))
                     .collect();
-                Log::Kafka(Kafka::open(KafkaConfig {
-                    brokers,
-                    properties,
-                })?)
+                // No format of this version looks at headers.
+                Log::Kafka(
+                    Kafka::open(KafkaConfig {
+                        brokers,
+                        properties,
+                    })?
+                    .without_headers(),
+                )
             }
             WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig {
                 files,
