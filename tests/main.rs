@@ -14,6 +14,7 @@ mod support;
 mod bad_input;
 mod completions;
 mod embedded;
+mod init;
 mod laws;
 mod memory;
 mod oracle;

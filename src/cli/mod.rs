@@ -6,6 +6,7 @@ mod consent;
 mod context;
 mod demo;
 mod exit;
+mod init;
 mod replay;
 mod verify;
 mod wiring;
@@ -34,6 +35,7 @@ enum Command {
     #[command(subcommand)]
     Replay(replay::Replay),
     Verify(verify::Args),
+    Init(init::Args),
     Demo(demo::Args),
     Completions(completions::Args),
 }
@@ -44,6 +46,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
+            let e = without_urls(e);
             // Help and version are no errors; there is nowhere to say that stdout is closed.
             let _ = e.print();
             return if e.use_stderr() {
@@ -58,12 +61,27 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => completions::run(&args, &mut Cli::command(), &context),
         Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
+        Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };
     outcome.unwrap_or_else(|e| {
         context.error(&e);
         Exit::of(&e)
     })
+}
+
+/// A usage error that repeats no URL: it may hold a password.
+fn without_urls(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let repeated: Vec<ContextKind> = error
+        .context()
+        .filter(|(_, value)| value.to_string().contains("://"))
+        .map(|(kind, _)| kind)
+        .collect();
+    for kind in repeated {
+        error.insert(kind, ContextValue::String("a URL".to_owned()));
+    }
+    error
 }
 
 fn on_runtime(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {

@@ -6,6 +6,8 @@
 //! written, one serde struct a section, out of the `shape`s that a value can have; `check` turns
 //! it into `checked`, types that cannot be wrong, and gathers **all** problems on the way
 //! (`problem`), each with its line and its fix. `secret` keeps passwords out of what is printed.
+//! The other way round, `draft` writes a first playbook out of plain data, with every name quoted
+//! by `yaml`; `given` takes what the command line says in the words of a playbook.
 //!
 //! It must not know any other part of trueup: it hands out plain data, and `cli/wiring.rs` alone
 //! turns that into parts. To add a key: a field in `raw`, its check in `check`, its place in
@@ -13,7 +15,9 @@
 
 mod check;
 mod checked;
+mod draft;
 mod expand;
+mod given;
 mod marks;
 mod problem;
 mod raw;
@@ -21,6 +25,7 @@ mod secret;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 use std::path::Path;
 
@@ -28,7 +33,9 @@ pub use self::checked::{
     Applied, Bound, Captured, Cutover, Database, Format, Limits, Log, Origin, Playbook, Scalar,
     Source, TableName, Test, View,
 };
+pub use self::draft::{Draft, DraftSource, DraftView, as_literal};
 pub use self::expand::Env;
+pub use self::given::{expanded, is_sayable_column, tells_secret, url};
 pub use self::problem::{Problem, Problems};
 pub use self::secret::{DatabaseKind, DatabaseUrl, Properties, UrlError};
 
@@ -48,7 +55,10 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Playbook, Problems> {
 }
 
 /// [`load`] for a text that has been read; `path` is the name that problems carry.
-fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Playbook, Problems> {
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Playbook, Problems> {
     let mut findings = problem::Findings::new(path);
     let playbook = match marks::read(text, env, &mut findings) {
         Some((tree, marks)) => check::playbook(path, tree, &marks, &mut findings),

@@ -103,6 +103,31 @@ impl DatabaseUrl {
     pub fn expose(&self) -> &str {
         &self.text
     }
+
+    /// Whether it holds anything that is hidden when it is shown.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        let (body, query) = self.text.split_once('?').unwrap_or((&self.text, ""));
+        let user = match (self.kind, body.rsplit_once('@')) {
+            (DatabaseKind::Postgres | DatabaseKind::Mysql, Some((user, _))) => user,
+            _ => "",
+        };
+        let (_, user) = user.split_once("://").unwrap_or(("", user));
+        let (_, password) = user.split_once(':').unwrap_or_default();
+        let hidden = |pair: &str| {
+            let (key, value) = pair.split_once('=').unwrap_or_default();
+            is_secret(key) && !value.is_empty()
+        };
+        !password.is_empty() || query.split('&').any(hidden)
+    }
+
+    /// The path of a SQLite file that is not absolute, as the URL spells it, and what follows it.
+    #[must_use]
+    pub fn relative_file(&self) -> Option<(&str, &str)> {
+        let file = self.text.strip_prefix("sqlite:")?;
+        let (path, query) = file.split_at(file.find('?').unwrap_or(file.len()));
+        (!path.starts_with('/') && path != ":memory:").then_some((path, query))
+    }
 }
 
 /// `sqlite:` URL of `file`, with a relative path put behind `folder`.
@@ -215,6 +240,7 @@ mod tests {
         assert_eq!(url.to_string(), expected);
         assert_eq!(format!("{url:?}"), format!("DatabaseUrl({expected})"));
         assert_eq!(url.expose(), text);
+        assert_eq!(url.has_secret(), expected != text, "{text}");
     }
 
     #[test]

@@ -39,6 +39,40 @@ pub fn coerce<'a>(cell: Cell<'a>, column: &Column) -> Result<Cell<'a>, CastError
     }
 }
 
+/// Whether a column of type `kind` takes values of type `from`, or at least some of them: a text may still be too long.
+#[must_use]
+pub fn takes(kind: &ColumnType, from: &ColumnType) -> bool {
+    easy(from).into_iter().any(|cell| to(cell, kind).is_ok())
+}
+
+/// The values of a type that are the easiest to hold.
+fn easy(kind: &ColumnType) -> Vec<Cell<'static>> {
+    let number = Cow::Borrowed("0");
+    vec![match kind {
+        ColumnType::Bool => Cell::Bool(false),
+        ColumnType::Int { .. } => Cell::Int(0),
+        ColumnType::Float32 | ColumnType::Float64 => Cell::Float(0.0),
+        ColumnType::Numeric { .. } => Cell::Numeric(number),
+        // A text may spell what has a type of its own in the other database.
+        ColumnType::Text { .. } => {
+            let spelled = ["", "{}", "00000000-0000-0000-0000-000000000000"];
+            return spelled.map(|t| Cell::Text(t.into())).into();
+        }
+        ColumnType::Bytes => Cell::Bytes(Cow::Borrowed(&[])),
+        ColumnType::Date => Cell::Date(0),
+        ColumnType::Time { .. } => Cell::Time(0),
+        ColumnType::Timestamp { .. } => Cell::Timestamp(0),
+        ColumnType::TimestampTz { .. } => Cell::TimestampTz(0),
+        ColumnType::Uuid => Cell::Uuid(0),
+        ColumnType::Json => Cell::Json("{}".into()),
+        ColumnType::Array(of) => {
+            let each = easy(of).into_iter();
+            return each.map(|cell| Cell::Array(vec![cell])).collect();
+        }
+        ColumnType::Other(_) => Cell::Text("".into()),
+    }]
+}
+
 fn to<'a>(cell: Cell<'a>, kind: &ColumnType) -> Result<Cell<'a>, String> {
     match (kind, cell) {
         (ColumnType::Bool, Cell::Int(i @ (0 | 1))) => Ok(Cell::Bool(i == 1)),
@@ -232,6 +266,33 @@ mod tests {
             name: "c".to_owned(),
             kind,
             nullable: false,
+        }
+    }
+
+    #[test]
+    fn which_types_take_which() {
+        let array = |of: ColumnType| ColumnType::Array(Box::new(of));
+        let small = ColumnType::Numeric { size: Some((2, 2)) };
+        for (to, from) in [
+            (ColumnType::INT64, ColumnType::Bool),
+            (small, ColumnType::INT64),
+            (ColumnType::TEXT, ColumnType::Date),
+            (ColumnType::Uuid, ColumnType::TEXT),
+            (ColumnType::Json, ColumnType::TEXT),
+            (ColumnType::Date, ColumnType::Timestamp { digits: 6 }),
+            (array(ColumnType::TEXT), array(ColumnType::INT64)),
+        ] {
+            assert!(takes(&to, &from), "{to} takes {from}");
+        }
+        for (to, from) in [
+            (ColumnType::INT64, ColumnType::TEXT),
+            (ColumnType::INT64, ColumnType::Date),
+            (ColumnType::Bytes, ColumnType::TEXT),
+            (ColumnType::TEXT, ColumnType::Bytes),
+            (ColumnType::TEXT, array(ColumnType::TEXT)),
+            (ColumnType::Bool, ColumnType::TEXT),
+        ] {
+            assert!(!takes(&to, &from), "{to} takes {from}");
         }
     }
 

@@ -60,6 +60,9 @@ impl Acts for Store {
     async fn identity(&self) -> Result<Identity, StoreError> {
         each!(self.identity().await)
     }
+    async fn tables(&self) -> Result<Vec<TableName>, StoreError> {
+        each!(self.tables().await)
+    }
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
         each!(self.catalog(table).await)
     }

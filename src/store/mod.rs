@@ -321,6 +321,8 @@ pub struct Swapped {
 pub trait Acts {
     /// Who the database is.
     async fn identity(&self) -> Result<Identity, StoreError>;
+    /// The tables and views of the database, its own and trueup's left out, by name.
+    async fn tables(&self) -> Result<Vec<TableName>, StoreError>;
     /// A table's columns and keys.
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError>;
     /// The name of the hash that [`Acts::digest`] would use for this scan, or `None` when it cannot hash it. Digests are

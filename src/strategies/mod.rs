@@ -3,6 +3,7 @@
 
 pub mod big_bang;
 pub mod compare;
+pub mod draft;
 pub mod load;
 pub mod plan;
 pub mod settle;

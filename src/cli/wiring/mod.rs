@@ -14,6 +14,7 @@ use crate::store::{Access, Acts, Store, TableName};
 use crate::strategies::{Applied, CopyView, SourcePart, Systems};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
+pub(super) mod init;
 mod view;
 
 /// What the systems are opened for.

@@ -6,7 +6,7 @@ use crate::playbook::secret::DatabaseKind;
 use crate::playbook::shape::Field;
 
 /// What cannot be done yet.
-pub(super) enum Later {
+pub(in crate::playbook) enum Later {
     /// `query:`, and what belongs to it.
     Queries,
     /// `format: events`, and what belongs to it.
@@ -16,7 +16,7 @@ pub(super) enum Later {
 }
 
 impl Later {
-    fn what(&self) -> &'static str {
+    pub(in crate::playbook) fn what(&self) -> &'static str {
         match self {
             Self::Queries => "query views are not supported by this version",
             Self::Events => "domain events are not supported by this version",
@@ -24,7 +24,7 @@ impl Later {
         }
     }
 
-    fn fix(&self) -> &'static str {
+    pub(in crate::playbook) fn fix(&self) -> &'static str {
         match self {
             Self::Queries => "take it out, or write a copy with `from:` and `columns:`",
             Self::Events => "take it out; `format: debezium` is read",

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
-use self::later::Later;
+pub(super) use self::later::Later;
 use self::reader::Reader;
 use super::checked::{Cutover, Database, Limits, Playbook, Scalar, View};
 use super::marks::Marks;
@@ -97,14 +97,16 @@ fn version(reader: &mut Reader<'_>, field: Field<Scalar>) {
     }
 }
 
+/// Whether the name of a playbook may have this character.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || "-_.".contains(c)
+}
+
 /// The name goes into lock names and file names.
 fn name(reader: &mut Reader<'_>, field: Field<Text>) -> Option<String> {
     let fix = "name this read model, for reports and locks: letters, digits, `-`, `_` and `.`";
     let name = reader.need_text("name", field, fix)?;
-    if !name
-        .chars()
-        .all(|c| c.is_alphanumeric() || "-_.".contains(c))
-    {
+    if !name.chars().all(is_of_name) {
         reader.problem("name", format!("`{name}` is no name"), fix);
         return None;
     }

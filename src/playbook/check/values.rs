@@ -33,7 +33,7 @@ impl Reader<'_> {
 
     /// The table that `text` names.
     pub(super) fn table(&mut self, path: &str, text: &str) -> Option<TableName> {
-        let table = table(text);
+        let table = TableName::read(text);
         if table.is_none() {
             self.problem(
                 path,
@@ -91,18 +91,6 @@ fn bound(written: &Scalar) -> Option<Bound> {
     }
 }
 
-fn table(text: &str) -> Option<TableName> {
-    let (schema, name) = match text.split_once('.') {
-        Some((schema, name)) => (Some(schema), name),
-        None => (None, text),
-    };
-    let is_name = |part: &str| !part.is_empty() && part.trim() == part && !part.contains('.');
-    (schema.is_none_or(is_name) && is_name(name)).then(|| TableName {
-        schema: schema.map(str::to_owned),
-        name: name.to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +133,7 @@ mod tests {
 
     #[test]
     fn tables() {
-        let shown = |text| table(text).map(|table| table.to_string());
+        let shown = |text| TableName::read(text).map(|table| table.to_string());
         assert_eq!(shown("orders").as_deref(), Some("orders"));
         assert_eq!(shown("public.orders").as_deref(), Some("public.orders"));
         for wrong in ["", ".", "a.", ".a", "a.b.c", "a .b"] {

@@ -20,6 +20,13 @@ pub const NAMES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class c
      WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
      AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT LIKE 'trueup\\_%' ORDER BY 1, 2 LIMIT 5000";
 
+/// Every table and view that is neither the server's nor trueup's, in a schema that the role may look into; a partition
+/// is a part of its table.
+pub const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND has_schema_privilege(n.oid, 'USAGE') \
+     AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%' \
+     AND n.nspname <> 'trueup' AND n.nspname NOT LIKE 'trueup\\_%' ORDER BY 1, 2";
+
 /// Name, base type (domains resolved), spelled type, nullable, has default, generated.
 #[must_use]
 pub fn columns(oid: i64) -> String {

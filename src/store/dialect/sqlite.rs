@@ -35,6 +35,10 @@ pub struct Statement {
     pub binds: Vec<Bind>,
 }
 
+/// Every table and view that is neither SQLite's, nor a module's own, nor trueup's.
+pub const TABLES: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') \
+     AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'trueup\\_%' ESCAPE '\\' ORDER BY name";
+
 /// An identifier in backticks. In double quotes SQLite would read a name that it does not know as a text, so that a
 /// column that has vanished would silently read as its own name.
 #[must_use]

@@ -31,6 +31,10 @@ impl Postgres {
         }
     }
 
+    pub(super) async fn read_tables(&self) -> Result<Vec<TableName>, StoreError> {
+        names(&self.ask("listing the tables", questions::TABLES).await?)
+    }
+
     pub(super) async fn read_catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
         let act = format!("reading the catalog of {table}");
         let mut connection = self.acquire().await?;
@@ -39,17 +43,8 @@ impl Postgres {
             .await
             .map_err(fail)?;
         let Some(relation) = found.first() else {
-            let names = all(&mut connection, questions::NAMES).await.map_err(fail)?;
-            let names: Result<Vec<TableName>, StoreError> = names
-                .iter()
-                .map(|r| {
-                    Ok(TableName {
-                        schema: Some(get(r, 0)?),
-                        name: get(r, 1)?,
-                    })
-                })
-                .collect();
-            return Err(self.no_table(table, names?));
+            let near = all(&mut connection, questions::NAMES).await.map_err(fail)?;
+            return Err(self.no_table(table, names(&near)?));
         };
         let kind: String = get(relation, 3)?;
         if !matches!(kind.as_str(), "r" | "p" | "v" | "m") {
@@ -131,6 +126,17 @@ pub(super) fn obstacle(row: &sqlx::postgres::PgRow) -> Result<Obstacle, StoreErr
         what: get(row, 0)?,
         name: get(row, 1)?,
     })
+}
+
+/// Schema and name, row by row.
+fn names(rows: &[sqlx::postgres::PgRow]) -> Result<Vec<TableName>, StoreError> {
+    let name = |row| {
+        Ok(TableName {
+            schema: Some(get(row, 0)?),
+            name: get(row, 1)?,
+        })
+    };
+    rows.iter().map(name).collect()
 }
 
 fn column(row: &sqlx::postgres::PgRow) -> Result<CatalogColumn, StoreError> {

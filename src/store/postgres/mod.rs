@@ -227,6 +227,10 @@ impl Acts for Postgres {
         self.read_identity().await
     }
 
+    async fn tables(&self) -> Result<Vec<TableName>, StoreError> {
+        self.read_tables().await
+    }
+
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
         self.read_catalog(table).await
     }

@@ -6,7 +6,7 @@ use std::fs;
 use sqlx::SqliteConnection;
 
 use crate::projection::types::Column;
-use crate::store::dialect::sqlite::{Bind, quoted};
+use crate::store::dialect::sqlite::{Bind, TABLES, quoted};
 use crate::store::{Catalog, CatalogColumn, Identity, Obstacle, StoreError, TableName};
 
 use super::error::{Doing, failed};
@@ -46,6 +46,18 @@ pub(super) async fn identity(store: &Sqlite) -> Result<Identity, StoreError> {
         engine: "SQLite 3".to_owned(),
         encoding: rows.first().map(|r| words(r, 0)).unwrap_or_default(),
     })
+}
+
+pub(super) async fn tables(store: &Sqlite) -> Result<Vec<TableName>, StoreError> {
+    let doing = store.file.doing("", "listing the tables");
+    let mut session = store.reader().await?;
+    let rows = fetch(&mut session, TABLES, Vec::new()).await;
+    let rows = rows.map_err(|e| failed(doing, &e))?;
+    let name = |row| TableName {
+        schema: None,
+        name: words(row, 0),
+    };
+    Ok(rows.iter().map(name).collect())
 }
 
 pub(super) async fn catalog(store: &Sqlite, table: &TableName) -> Result<Catalog, StoreError> {

@@ -137,6 +137,10 @@ impl Acts for Sqlite {
         catalog::identity(self).await
     }
 
+    async fn tables(&self) -> Result<Vec<TableName>, StoreError> {
+        catalog::tables(self).await
+    }
+
     async fn catalog(&self, table: &TableName) -> Result<Catalog, StoreError> {
         catalog::catalog(self, table).await
     }

@@ -88,6 +88,17 @@ impl Kafka {
         self
     }
 
+    /// The names of all topics that may be seen, Kafka's own left out.
+    ///
+    /// # Errors
+    /// [`StreamError::Unreachable`].
+    pub fn topics(&self) -> Result<Vec<String>, StreamError> {
+        let mut names = self.client.topics()?;
+        names.retain(|name| !name.starts_with("__"));
+        names.sort();
+        Ok(names)
+    }
+
     /// See [`super::Log::topic`].
     ///
     /// # Errors
