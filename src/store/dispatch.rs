@@ -91,6 +91,48 @@ impl Acts for Store {
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
         each!(self.query(sql).await)
     }
+    async fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        each!(self.runs().await)
+    }
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        each!(self.journal(run).await)
+    }
+    async fn unconfirmed(&self, table: &TableName) -> Result<Vec<Entry>, StoreError> {
+        each!(self.unconfirmed(table).await)
+    }
+    async fn is_captured(&self, table: &Catalog) -> Result<bool, StoreError> {
+        each!(self.is_captured(table).await)
+    }
+    async fn effects(&self, table: &Catalog) -> Result<Vec<Effect>, StoreError> {
+        each!(self.effects(table).await)
+    }
+    async fn start(&self, permit: &WritePermit, start: &Start) -> Result<(), StoreError> {
+        each!(self.start(permit, start).await)
+    }
+    async fn repair(
+        &self,
+        permit: &WritePermit,
+        target: &Target,
+        writes: &[Write],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        each!(self.repair(permit, target, writes).await)
+    }
+    async fn confirm(
+        &self,
+        permit: &WritePermit,
+        entries: &[(String, i64)],
+        confirmation: Confirmation,
+    ) -> Result<(), StoreError> {
+        each!(self.confirm(permit, entries, confirmation).await)
+    }
+    async fn finish(
+        &self,
+        permit: &WritePermit,
+        run: &str,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        each!(self.finish(permit, run, state).await)
+    }
     async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError> {
         each!(self.obstacles(table).await)
     }

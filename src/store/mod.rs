@@ -7,6 +7,8 @@ mod dispatch;
 pub mod error;
 pub mod permit;
 pub mod postgres;
+pub mod repair;
+pub mod run;
 pub mod sqlite;
 
 use std::fmt;
@@ -22,6 +24,8 @@ use crate::projection::version::Version;
 pub use dispatch::{Engine, Store};
 pub use error::StoreError;
 pub use permit::WritePermit;
+pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
+pub use run::{RunKind, RunRecord, RunState, Start};
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -279,32 +283,6 @@ pub trait Settle {
     fn take(&mut self, end: bool) -> anyhow::Result<Vec<(Row<'static>, Version)>>;
 }
 
-/// How a run ended, or that it has not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    /// Loading.
-    Running,
-    /// The shadow took the live table's place.
-    Swapped,
-    /// The shadow was built and left beside the live table (`--no-swap`).
-    Kept,
-    /// Given up; nothing of it is left.
-    Discarded,
-}
-
-impl RunState {
-    /// Its word in the run table.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Swapped => "swapped",
-            RunState::Kept => "kept",
-            RunState::Discarded => "discarded",
-        }
-    }
-}
-
 /// What a swap did.
 #[derive(Clone, Debug)]
 pub struct Swapped {
@@ -344,6 +322,44 @@ pub trait Acts {
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError>;
     /// The first column and row of a query of the playbook, as text rows (checkpoint queries).
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError>;
+
+    /// What the recorded runs are, oldest first; none when trueup never wrote here.
+    async fn runs(&self) -> Result<Vec<RunRecord>, StoreError>;
+    /// The repairs of a run in the order in which they were written.
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError>;
+    /// Repairs of this table whose run died before the primary was read again.
+    async fn unconfirmed(&self, table: &TableName) -> Result<Vec<Entry>, StoreError>;
+    /// Whether the table is published to a replication slot of its database, as a primary's tables are.
+    async fn is_captured(&self, table: &Catalog) -> Result<bool, StoreError>;
+    /// Triggers, foreign keys and rules that a write into the table sets off.
+    async fn effects(&self, table: &Catalog) -> Result<Vec<Effect>, StoreError>;
+
+    /// Begins a run that writes into the live table: takes the table's run lock, brings trueup's own tables up to date,
+    /// closes what dead runs left open, and records the run. Fails with `Busy` when another run on the table is alive.
+    async fn start(&self, permit: &WritePermit, start: &Start) -> Result<(), StoreError>;
+    /// Repairs rows, each fenced by its row before and journalled, all in one transaction; no two of them may have one key.
+    /// Where one is blocked, each goes in a transaction of its own, so that it does not hold up the others. One outcome for
+    /// each write, in their order.
+    async fn repair(
+        &self,
+        permit: &WritePermit,
+        target: &Target,
+        writes: &[Write],
+    ) -> Result<Vec<Outcome>, StoreError>;
+    /// Notes in the journal what the primary said after these repairs: run and number.
+    async fn confirm(
+        &self,
+        permit: &WritePermit,
+        entries: &[(String, i64)],
+        confirmation: Confirmation,
+    ) -> Result<(), StoreError>;
+    /// Ends a run that [`Acts::start`] began, and gives its lock up.
+    async fn finish(
+        &self,
+        permit: &WritePermit,
+        run: &str,
+        state: RunState,
+    ) -> Result<(), StoreError>;
 
     /// What hangs on the table and would not survive a swap; also whether the role may swap it at all.
     async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError>;

@@ -2,6 +2,8 @@
 
 mod figures;
 mod loading;
+mod repairing;
+mod runs;
 mod swapping;
 mod twin;
 

@@ -5,13 +5,19 @@ pub mod postgres_build;
 pub mod postgres_catalog;
 pub mod postgres_hash;
 pub mod postgres_load;
+pub mod postgres_repair;
+pub mod postgres_run;
 pub mod postgres_scan;
 pub mod postgres_settle;
 pub mod postgres_swap;
 pub mod sqlite;
 pub mod sqlite_limit;
+pub mod sqlite_literal;
 pub mod sqlite_load;
+pub mod sqlite_own;
+pub mod sqlite_repair;
 pub mod sqlite_swap;
+pub mod sqlite_trigger;
 
 use crate::projection::mapping::Test;
 

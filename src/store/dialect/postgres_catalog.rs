@@ -1,7 +1,7 @@
 //! Questions to PostgreSQL's catalog.
 
 use super::postgres::{string, table};
-use crate::store::TableName;
+use crate::store::{Catalog, TableName};
 
 /// Schema, name, OID, kind, estimate and size of a table; no row when there is none.
 #[must_use]
@@ -86,6 +86,18 @@ pub fn obstacles(oid: i64, version: i32) -> String {
     format!(
         "SELECT DISTINCT what, name FROM ({}) AS o (what, name) ORDER BY 1, 2",
         parts.join(" UNION ALL ")
+    )
+}
+
+/// Whether a table is published while its database has a logical replication slot.
+#[must_use]
+pub fn captured(table: &Catalog) -> String {
+    let schema = table.table.schema.as_deref().unwrap_or_default();
+    format!(
+        "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database()) \
+         AND EXISTS (SELECT FROM pg_publication_tables WHERE schemaname = {} AND tablename = {})",
+        string(schema),
+        string(&table.table.name)
     )
 }
 

@@ -1,10 +1,8 @@
-//! The statements of a load: trueup's own tables, the shadow and its later changes, batches and positions, the seal.
+//! The statements of a load: the shadow and its later changes, batches and positions, the seal.
 
 use super::postgres::{list, quoted, string, table};
-use crate::store::{NextOffset, Shadow, TableName};
-
-/// Version of trueup's own tables that this program writes.
-pub const OWN_VERSION: i32 = 1;
+use super::postgres_run::ended;
+use crate::store::{NextOffset, RunState, Shadow, TableName};
 
 /// The columns that only the load needs, and their types.
 pub const TRAILING: [(&str, &str); 4] = [
@@ -62,55 +60,6 @@ pub fn later_table(shadow: &Shadow) -> TableName {
     }
 }
 
-/// Creates trueup's own tables.
-#[must_use]
-pub fn own_tables() -> String {
-    format!(
-        "CREATE TABLE trueup.meta (version integer NOT NULL); INSERT INTO trueup.meta VALUES ({OWN_VERSION}); \
-         CREATE TABLE trueup.run (id text PRIMARY KEY, kind text NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, \
-         table_id bigint NOT NULL, state text NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, \
-         heartbeat_at timestamptz, built boolean NOT NULL DEFAULT FALSE, old_table text); \
-         CREATE TABLE trueup.position (run text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next_offset bigint NOT NULL, \
-         PRIMARY KEY (run, topic, partition))"
-    )
-}
-
-/// The number of a table's advisory lock. It is of the name, since a swap changes the OID.
-#[must_use]
-pub fn lock_number(name: &TableName) -> String {
-    format!(
-        "hashtextextended({}, 7)",
-        string(&format!("trueup {}", table(name)))
-    )
-}
-
-/// Rows of the run table that another session may have left as running.
-#[must_use]
-pub fn running(live: &TableName) -> String {
-    format!(
-        "SELECT id FROM trueup.run WHERE state = 'running' AND {}",
-        of_table(live)
-    )
-}
-
-/// Runs whose swap is done, but whose empty schema is still there.
-#[must_use]
-pub fn emptied(live: &TableName) -> String {
-    format!(
-        "SELECT id FROM trueup.run WHERE state = 'swapped' AND to_regnamespace(quote_ident('trueup_' || id)) IS NOT NULL AND {}",
-        of_table(live)
-    )
-}
-
-fn of_table(live: &TableName) -> String {
-    let schema = live.schema.as_deref().unwrap_or_default();
-    format!(
-        "table_schema = {} AND table_name = {}",
-        string(schema),
-        string(&live.name)
-    )
-}
-
 /// Removes what a run left: its shadow with everything in it, and its positions.
 #[must_use]
 pub fn discard(run: &str) -> String {
@@ -119,30 +68,7 @@ pub fn discard(run: &str) -> String {
         quoted(&shadow_schema(run)),
         quoted(&old_schema(run)),
         string(run),
-        ended(run, "discarded")
-    )
-}
-
-/// Marks a run as ended.
-#[must_use]
-pub fn ended(run: &str, state: &str) -> String {
-    format!(
-        "UPDATE trueup.run SET state = {}, ended_at = clock_timestamp() WHERE id = {} AND state = 'running'",
-        string(state),
-        string(run)
-    )
-}
-
-/// Records a run.
-#[must_use]
-pub fn record(shadow: &Shadow) -> String {
-    let live = &shadow.live;
-    format!(
-        "INSERT INTO trueup.run (id, kind, table_schema, table_name, table_id, state, heartbeat_at) VALUES ({}, 'replay', {}, {}, {}, 'running', clock_timestamp())",
-        string(&shadow.run),
-        string(live.table.schema.as_deref().unwrap_or_default()),
-        string(&live.table.name),
-        live.id
+        ended(run, RunState::Discarded)
     )
 }
 

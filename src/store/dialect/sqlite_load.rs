@@ -1,22 +1,8 @@
-//! SQLite: trueup's own tables and the shadow as SQL.
+//! SQLite: the shadow as SQL.
 
 use crate::store::{Shadow, TableName};
 
 use super::sqlite::{brackets, names, quoted, table};
-
-/// trueup's own tables; the database's own `CREATE … IF NOT EXISTS` makes this repeatable.
-pub const OWN_TABLES: [&str; 4] = [
-    "CREATE TABLE IF NOT EXISTS main.trueup_meta (version INTEGER NOT NULL)",
-    "INSERT INTO main.trueup_meta (version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM main.trueup_meta)",
-    "CREATE TABLE IF NOT EXISTS main.trueup_run (id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, \
-     target TEXT NOT NULL, target_id INTEGER NOT NULL, state TEXT NOT NULL, process TEXT NOT NULL, \
-     started_at TEXT NOT NULL, ended_at TEXT, old_table TEXT)",
-    "CREATE TABLE IF NOT EXISTS main.trueup_position (run TEXT NOT NULL, topic TEXT NOT NULL, \
-     `partition` INTEGER NOT NULL, next_offset INTEGER NOT NULL, PRIMARY KEY (run, topic, `partition`))",
-];
-
-/// Version of [`OWN_TABLES`].
-pub const OWN_VERSION: i64 = 1;
 
 /// The columns behind those of a row, in the shadow and in the table of later changes.
 const TRAILING: [(&str, &str); 4] = [

@@ -13,7 +13,7 @@ const INDEX_MEMORY: &str = "256MB";
 impl Postgres {
     /// One transaction, and the run's row remembers it: a second call does nothing.
     pub(super) async fn build_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
-        self.still_held(shadow).await?;
+        self.still_held(&shadow.run, &shadow.live.table).await?;
         let act = format!("building {}", load::shadow_table(shadow));
         let fail = |e| self.fail(&act, e);
         let mut tx = self.begin_transaction().await?;
@@ -122,7 +122,7 @@ impl Postgres {
 
     /// What was carried and the columns taken off are one transaction; the statistics after it can be gathered again.
     pub(super) async fn seal_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
-        self.still_held(shadow).await?;
+        self.still_held(&shadow.run, &shadow.live.table).await?;
         let act = format!("sealing {}", load::shadow_table(shadow));
         let fail = |e| self.fail(&act, e);
         let mut tx = self.begin_transaction().await?;

@@ -24,6 +24,12 @@ impl Postgres {
         })
     }
 
+    pub(super) async fn read_captured(&self, table: &Catalog) -> Result<bool, StoreError> {
+        let act = "asking whether the table is published";
+        let rows = self.ask(act, &questions::captured(table)).await?;
+        rows.first().map_or(Ok(false), |row| get(row, 0))
+    }
+
     pub(super) fn empty(&self, act: &str) -> StoreError {
         StoreError::Sql {
             act: act.to_owned(),

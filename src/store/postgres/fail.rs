@@ -39,6 +39,11 @@ fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError 
             problem: format!("{act}: {problem}"),
         },
         "53300" => StoreError::Unreachable { database, problem },
+        // A trigger's own error, and a row that its view's CHECK OPTION refuses.
+        "P0001" | "44000" | "27000" => StoreError::Value {
+            table: act,
+            problem,
+        },
         _ => match &code[..code.len().min(2)] {
             "08" | "57" if code != "57014" => StoreError::Unreachable { database, problem },
             "22" | "23" => StoreError::Value {
@@ -55,7 +60,9 @@ fn words(error: &dyn sqlx::error::DatabaseError) -> String {
     let mut words = error.message().to_owned();
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         let place = error.r#where().map(place);
-        for more in [error.detail(), place, error.hint()].into_iter().flatten() {
+        // The detail of a constraint's error quotes the row.
+        let detail = error.detail().filter(|_| !error.code().starts_with("23"));
+        for more in [detail, place, error.hint()].into_iter().flatten() {
             words.push_str("; ");
             words.push_str(more.lines().next().unwrap_or_default());
         }

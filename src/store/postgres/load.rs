@@ -1,6 +1,6 @@
 //! The load: begin, append, settle, replace.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::encode::CopyEncoder;
 use super::read::Reader;
@@ -10,10 +10,11 @@ use crate::projection::change::{Change, Key, Op};
 use crate::projection::mapping::key_of;
 use crate::projection::types::Column;
 use crate::projection::version::{Rank, Version};
-use crate::store::Encoder;
 use crate::store::dialect::{
-    postgres_build as building, postgres_load as sql, postgres_settle as settling,
+    postgres_build as building, postgres_load as sql, postgres_run as runs,
+    postgres_settle as settling,
 };
+use crate::store::{Encoder, RunKind, Start};
 
 /// Bytes of one COPY message.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -36,116 +37,24 @@ impl Postgres {
                 shadow.run.len()
             )));
         }
-        let lock = self.lock_table(shadow).await?;
-        if let Err(problem) = self.create_shadow(shadow).await {
-            super::swap::unlock(lock).await;
-            return Err(problem);
-        }
-        self.held.lock().await.insert(shadow.run.clone(), lock);
-        Ok(())
-    }
-
-    /// The session whose life is the run's: while it lasts, nobody else begins a run on this table.
-    async fn lock_table(&self, shadow: &Shadow) -> Result<PgConnection, StoreError> {
-        let live = &shadow.live.table;
-        let act = format!("locking {live} for a run");
-        let mut session = self.dedicated().await?;
-        let number = sql::lock_number(live);
-        let asked = format!("SELECT pg_try_advisory_lock({number})");
-        let row = one(&mut session, &asked)
-            .await
-            .map_err(|e| self.fail(&act, e))?;
-        if get(&row, 0)? {
-            return Ok(session);
-        }
-        // Who has not begun yet, or cannot be read, has no name.
-        let runs = all(&mut session, &sql::running(live))
-            .await
-            .unwrap_or_default();
-        let names: Result<Vec<String>, StoreError> = runs.iter().map(|r| get(r, 0)).collect();
-        let names = names?.join(", ");
-        let _ = session.close().await;
-        Err(StoreError::Busy {
-            problem: format!(
-                "another run on {live} is alive: {}",
-                if names.is_empty() { "starting" } else { &names }
-            ),
-        })
-    }
-
-    async fn create_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
         let live = &shadow.live;
-        let act = format!("beginning a run on {}", live.table);
-        let fail = |e| self.fail(&act, e);
-        let mut tx = self.begin_transaction().await?;
-        // Two first runs on two tables would both create trueup's own tables.
-        let alone = "SELECT pg_advisory_xact_lock(hashtextextended('trueup own tables', 7))";
-        all(&mut tx, alone).await.map_err(fail)?;
-        self.own_tables(&mut tx).await?;
-        let mut leftovers = String::new();
-        for row in all(&mut tx, &sql::running(&live.table))
-            .await
-            .map_err(fail)?
-        {
-            let dead: String = get(&row, 0)?;
-            tracing::info!(run = dead, table = %live.table, "removing what a dead run left behind");
-            leftovers.push_str(&sql::discard(&dead));
-            leftovers.push(';');
-        }
-        for row in all(&mut tx, &sql::emptied(&live.table))
-            .await
-            .map_err(fail)?
-        {
-            leftovers.push_str(&sql::drop_emptied(&get::<String>(&row, 0)?));
-            leftovers.push(';');
-        }
-        execute(&mut tx, &leftovers).await.map_err(fail)?;
-        let options = options(&mut tx, live.id).await.map_err(fail)??;
-        execute(&mut tx, &sql::record(shadow)).await.map_err(fail)?;
-        execute(&mut tx, &sql::create(shadow, &options, self.version))
-            .await
-            .map_err(fail)?;
-        tx.commit().await.map_err(fail)
-    }
-
-    async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
-        let act = "creating trueup's own tables";
-        let fail = |e| self.fail(act, e);
-        let found =
-            "SELECT to_regnamespace('trueup') IS NOT NULL, to_regclass('trueup.meta') IS NOT NULL";
-        let row = one(tx, found).await.map_err(fail)?;
-        if !get::<bool>(&row, 0)? {
-            execute(tx, "CREATE SCHEMA trueup").await.map_err(fail)?;
-        }
-        if !get::<bool>(&row, 1)? {
-            return execute(tx, &sql::own_tables()).await.map_err(fail);
-        }
-        let row = one(tx, "SELECT max(version) FROM trueup.meta")
-            .await
-            .map_err(fail)?;
-        let version: Option<i32> = get(&row, 0)?;
-        if version == Some(sql::OWN_VERSION) {
-            return Ok(());
-        }
-        Err(StoreError::Refused(format!(
-            "{}: trueup's own tables are of version {}, this program writes version {}: use the newer trueup",
-            self.database,
-            version.unwrap_or(0),
-            sql::OWN_VERSION
-        )))
-    }
-
-    /// The lock's session must still be there, or another run may have begun.
-    pub(super) async fn still_held(&self, shadow: &Shadow) -> Result<(), StoreError> {
-        let mut held = self.held.lock().await;
-        let lost = || StoreError::Busy {
-            problem: format!(
-                "run {} no longer holds its lock on {}",
-                shadow.run, shadow.live.table
-            ),
+        let start = Start {
+            run: shadow.run.clone(),
+            kind: RunKind::Replay,
+            table: live.table.clone(),
+            table_id: live.id,
+            reverts: None,
         };
-        let session = held.get_mut(&shadow.run).ok_or_else(lost)?;
-        one(session, "SELECT 1").await.map(drop).map_err(|_| lost())
+        self.locked(&start, async |tx| {
+            let act = format!("beginning a run on {}", live.table);
+            let fail = |e| self.fail(&act, e);
+            let options = options(tx, live.id).await.map_err(fail)??;
+            execute(tx, &runs::record(&start)).await.map_err(fail)?;
+            execute(tx, &sql::create(shadow, &options, self.version))
+                .await
+                .map_err(fail)
+        })
+        .await
     }
 
     /// What was written makes older snapshots blind to it.

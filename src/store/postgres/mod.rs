@@ -6,6 +6,8 @@ mod encode;
 mod fail;
 mod load;
 mod read;
+mod repair;
+mod run;
 mod swap;
 
 use std::collections::HashMap;
@@ -18,8 +20,9 @@ use tokio::sync::Mutex;
 
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Digest, Encoder, Identity, NextOffset, Obstacle,
-    RowStream, RunState, Scan, Settle, Shadow, StoreError, Swapped, TableName, WritePermit,
+    Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
+    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Start,
+    StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -265,6 +268,57 @@ impl Acts for Postgres {
 
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
         self.read_query(sql).await
+    }
+
+    async fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        self.read_runs().await
+    }
+
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        self.read_journal(run).await
+    }
+
+    async fn unconfirmed(&self, table: &TableName) -> Result<Vec<Entry>, StoreError> {
+        self.read_unconfirmed(table).await
+    }
+
+    async fn is_captured(&self, table: &Catalog) -> Result<bool, StoreError> {
+        self.read_captured(table).await
+    }
+
+    async fn effects(&self, table: &Catalog) -> Result<Vec<Effect>, StoreError> {
+        self.read_effects(table).await
+    }
+
+    async fn start(&self, _permit: &WritePermit, start: &Start) -> Result<(), StoreError> {
+        self.start_run(start).await
+    }
+
+    async fn repair(
+        &self,
+        _permit: &WritePermit,
+        target: &Target,
+        writes: &[Write],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        self.repair_rows(target, writes).await
+    }
+
+    async fn confirm(
+        &self,
+        _permit: &WritePermit,
+        entries: &[(String, i64)],
+        confirmation: Confirmation,
+    ) -> Result<(), StoreError> {
+        self.confirm_repairs(entries, confirmation).await
+    }
+
+    async fn finish(
+        &self,
+        _permit: &WritePermit,
+        run: &str,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        self.finish_run(run, state).await
     }
 
     async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError> {

@@ -9,8 +9,8 @@ use super::{
     execute, fail, get, one,
 };
 use crate::store::dialect::{
-    postgres_catalog as questions, postgres_load as load, postgres_settle as settling,
-    postgres_swap as swaps,
+    postgres_catalog as questions, postgres_load as load, postgres_run as runs,
+    postgres_settle as settling, postgres_swap as swaps,
 };
 
 /// Lock timeouts of the tries, in milliseconds, and the pause before each, in seconds. A lock timeout is the outage that
@@ -65,7 +65,7 @@ impl Postgres {
     pub(super) async fn swap_tables(&self, shadow: &Shadow) -> Result<Swapped, StoreError> {
         let live = &shadow.live.table;
         let act = format!("swapping {live}");
-        self.still_held(shadow).await?;
+        self.still_held(&shadow.run, &shadow.live.table).await?;
         let mut session = self.dedicated().await?;
         let prepared = swaps::prepare(shadow);
         execute(&mut session, &prepared)
@@ -265,22 +265,15 @@ impl Postgres {
         {
             tracing::warn!(%problem, run = shadow.run, "the swap is done; an empty schema is left");
         }
-        self.release(shadow).await;
-    }
-
-    async fn release(&self, shadow: &Shadow) {
-        if let Some(session) = self.held.lock().await.remove(&shadow.run) {
-            unlock(session).await;
-        }
-        self.boundaries.lock().await.remove(&shadow.run);
+        self.release(&shadow.run).await;
     }
 
     pub(super) async fn end_run(&self, shadow: &Shadow, state: RunState) -> Result<(), StoreError> {
         let act = format!("ending run {}", shadow.run);
         let sql = match state {
             RunState::Discarded => load::discard(&shadow.run),
-            RunState::Kept => load::ended(&shadow.run, state.word()),
-            RunState::Running | RunState::Swapped => {
+            RunState::Kept => runs::ended(&shadow.run, state),
+            RunState::Running | RunState::Swapped | RunState::Done | RunState::Incomplete => {
                 return Err(StoreError::Refused(format!(
                     "a run does not end as {}",
                     state.word()
@@ -292,17 +285,9 @@ impl Postgres {
             .await
             .map_err(|e| self.fail(&act, e))?;
         tx.commit().await.map_err(|e| self.fail(&act, e))?;
-        self.release(shadow).await;
+        self.release(&shadow.run).await;
         Ok(())
     }
-}
-
-/// Unlocks and closes. The server notices a closed connection some time later, and until then the next run on the table
-/// would be told that this one is alive.
-pub(super) async fn unlock(mut session: PgConnection) {
-    // Whatever goes wrong here, the end of the session is the end of the lock.
-    let _ = execute(&mut session, swaps::UNLOCK).await;
-    let _ = session.close().await;
 }
 
 enum Exchange {

@@ -17,6 +17,7 @@ pub(super) struct Doing<'a> {
 
 /// Primary result codes that are told apart; see "Result and Error Codes" in SQLite's manual.
 mod code {
+    pub(super) const ERROR: u32 = 1;
     pub(super) const PERM: u32 = 3;
     pub(super) const BUSY: u32 = 5;
     pub(super) const LOCKED: u32 = 6;
@@ -42,6 +43,16 @@ pub(super) fn extended(error: &sqlx::Error) -> Option<u32> {
 /// Whether the file could not be opened or locked in the way that WAL needs: a directory that is not writable.
 pub(super) fn is_frozen(error: &sqlx::Error) -> bool {
     extended(error).is_some_and(|c| matches!(c & 0xff, code::CANTOPEN | code::READONLY))
+}
+
+/// What the database has against one row that is written: a constraint, a type, or whatever goes wrong in a trigger.
+pub(super) fn of_the_row(error: &sqlx::Error) -> Option<String> {
+    let refused = matches!(
+        extended(error)? & 0xff,
+        code::ERROR | code::CONSTRAINT | code::MISMATCH | code::TOOBIG
+    );
+    let driver = error.as_database_error().filter(|_| refused);
+    driver.map(|driver| driver.message().to_owned())
 }
 
 /// The error that the operator sees.

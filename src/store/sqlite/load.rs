@@ -7,12 +7,11 @@ use crate::projection::change::Key;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::{Batch, Encoder, NextOffset, Origin, RunState, Shadow, StoreError};
+use crate::store::{Batch, Encoder, NextOffset, Origin, RunKind, Shadow, Start, StoreError};
 
 use super::bind::{Binder, insert, insert_rows};
 use super::error::{Doing, failed};
-use super::lock::RunLock;
-use super::{Sqlite, catalog, fetch, int, run, words};
+use super::{Sqlite, run};
 
 /// Rows collected as they are.
 #[derive(Debug, Default)]
@@ -59,45 +58,21 @@ impl Encoder for Collected {
 
 pub(super) async fn begin(store: &Sqlite, shadow: &Shadow) -> Result<(), StoreError> {
     let shown = shadow.live.table.to_string();
-    let doing = store.file.doing(&shown, "beginning a run");
-    if store.access == crate::store::Access::Read {
-        return store.write(doing, async |_| Ok(())).await; // Says why not, before a lock file is made.
-    }
-    let held = store.locks().contains_key(&shadow.run);
-    if held {
-        return Err(StoreError::Refused(format!(
-            "run {} has begun already",
-            shadow.run
-        )));
-    }
-    let lock = RunLock::take(&store.file.path, &shadow.live.table.name, &shadow.run)?;
-    let begun = store
-        .write(doing, async |session| {
-            own_tables(session, doing).await?;
-            let kind = catalog::kind(session, doing, &shadow.live.table).await?;
-            if kind.id != shadow.live.id {
-                return Err(StoreError::Refused(format!(
-                    "{shown}: the table was changed or replaced since the plan was made; plan again"
-                )));
-            }
-            bury(session, doing, shadow).await?;
-            record(session, doing, shadow).await?;
-            for sql in dialect::create(shadow, kind.strict) {
-                execute(session, doing, &sql, Vec::new()).await?;
-            }
-            Ok(())
-        })
-        .await;
-    match begun {
-        Ok(()) => {
-            store.locks().insert(shadow.run.clone(), lock);
-            Ok(())
+    let doing = store.file.doing(&shown, "creating the shadow");
+    let start = Start {
+        run: shadow.run.clone(),
+        kind: RunKind::Replay,
+        table: shadow.live.table.clone(),
+        table_id: shadow.live.id,
+        reverts: None,
+    };
+    run::begin(store, &start, async |session, kind| {
+        for sql in dialect::create(shadow, kind.strict) {
+            execute(session, doing, &sql, Vec::new()).await?;
         }
-        Err(problem) => {
-            lock.release();
-            Err(problem)
-        }
-    }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn execute(
@@ -109,79 +84,6 @@ pub(super) async fn execute(
     run(session, sql, binds)
         .await
         .map_err(|e| failed(doing, &e))
-}
-
-async fn own_tables(session: &mut SqliteConnection, doing: Doing<'_>) -> Result<(), StoreError> {
-    for sql in dialect::OWN_TABLES {
-        execute(session, doing, sql, Vec::new()).await?;
-    }
-    let rows = fetch(session, "SELECT version FROM main.trueup_meta", Vec::new()).await;
-    let version = rows
-        .map_err(|e| failed(doing, &e))?
-        .first()
-        .map_or(0, |r| int(r, 0));
-    if version == dialect::OWN_VERSION {
-        return Ok(());
-    }
-    Err(StoreError::Refused(format!(
-        "{}: its trueup tables have version {version}, this trueup knows version {}; use the newer trueup",
-        doing.database,
-        dialect::OWN_VERSION
-    )))
-}
-
-/// Removes what dead runs on the table left behind. Holding the table's lock is the proof that they are dead.
-async fn bury(
-    session: &mut SqliteConnection,
-    doing: Doing<'_>,
-    shadow: &Shadow,
-) -> Result<(), StoreError> {
-    let sql = "SELECT id FROM main.trueup_run WHERE state = ? AND target = ?";
-    let binds = vec![
-        Bind::Text(RunState::Running.word().to_owned()),
-        Bind::Text(shadow.live.table.name.clone()),
-    ];
-    let dead = fetch(session, sql, binds).await;
-    for row in &dead.map_err(|e| failed(doing, &e))? {
-        let id = words(row, 0);
-        for sql in dialect::discard(&id, &shadow.live.table) {
-            execute(session, doing, &sql, Vec::new()).await?;
-        }
-        close(session, doing, &id, RunState::Discarded).await?;
-    }
-    Ok(())
-}
-
-/// Writes the run's end; whether it was running.
-pub(super) async fn close(
-    session: &mut SqliteConnection,
-    doing: Doing<'_>,
-    id: &str,
-    state: RunState,
-) -> Result<bool, StoreError> {
-    let sql = "DELETE FROM main.trueup_position WHERE run = ?";
-    execute(session, doing, sql, vec![Bind::Text(id.to_owned())]).await?;
-    let sql = "UPDATE main.trueup_run SET state = ?, ended_at = strftime('%Y-%m-%d %H:%M:%f+00') \
-               WHERE id = ? AND state = ?";
-    let binds = [state.word(), id, RunState::Running.word()].map(|t| Bind::Text(t.to_owned()));
-    Ok(execute(session, doing, sql, binds.to_vec()).await? == 1)
-}
-
-async fn record(
-    session: &mut SqliteConnection,
-    doing: Doing<'_>,
-    shadow: &Shadow,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO main.trueup_run (id, kind, target, target_id, state, process, started_at) \
-               VALUES (?, 'replay', ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00'))";
-    let binds = vec![
-        Bind::Text(shadow.run.clone()),
-        Bind::Text(shadow.live.table.name.clone()),
-        Bind::Int(shadow.live.id),
-        Bind::Text(RunState::Running.word().to_owned()),
-        Bind::Text(std::process::id().to_string()),
-    ];
-    execute(session, doing, sql, binds).await.map(|_| ())
 }
 
 pub(super) async fn append(

@@ -48,6 +48,15 @@ impl RunLock {
         })
     }
 
+    /// Whether a run holds the lock on a table. Looking needs no right to write; a run that begins in this very moment could
+    /// be told that the table is busy.
+    pub(super) fn is_held(database: &Path, table: &str) -> bool {
+        let Ok(file) = File::open(lock_path(database, table)) else {
+            return false; // A run that ends removes it, one that dies leaves it unlocked.
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// Gives the lock back and removes its file.
     pub(super) fn release(self) {
         // Removed while still locked, so that nobody can be holding it by then.
@@ -68,7 +77,7 @@ fn busy(file: &mut File, table: &str) -> StoreError {
     }
     StoreError::Busy {
         problem: format!(
-            "table {table} is being rebuilt by {owner}; wait for it to end, or stop it"
+            "table {table} is being written by {owner}; wait for it to end, or stop it"
         ),
     }
 }

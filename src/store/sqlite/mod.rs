@@ -8,10 +8,14 @@
 
 mod bind;
 mod catalog;
+mod effects;
 mod error;
+mod journal;
 mod load;
 mod lock;
 mod read;
+mod repair;
+mod run;
 mod session;
 mod settle;
 mod swap;
@@ -33,12 +37,13 @@ use crate::projection::version::Version;
 
 use super::dialect::sqlite_load;
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Digest, Encoder, Identity, NextOffset, Obstacle,
-    RowStream, RunState, Scan, Settle, Shadow, StoreError, Swapped, TableName, WritePermit,
+    Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
+    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Start,
+    StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
-use session::{DatabaseFile, arguments, fetch, int, probe, run, words};
+use session::{DatabaseFile, arguments, fetch, int, maybe, probe, run, words};
 
 /// How long a statement waits for another process's lock.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -178,6 +183,58 @@ impl Acts for Sqlite {
 
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
         read::query(self, sql).await
+    }
+
+    async fn runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        journal::runs(self).await
+    }
+
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        journal::journal(self, run).await
+    }
+
+    async fn unconfirmed(&self, table: &TableName) -> Result<Vec<Entry>, StoreError> {
+        journal::unconfirmed(self, table).await
+    }
+
+    /// SQLite has no replication.
+    async fn is_captured(&self, _: &Catalog) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn effects(&self, table: &Catalog) -> Result<Vec<Effect>, StoreError> {
+        effects::effects(self, table).await
+    }
+
+    async fn start(&self, _permit: &WritePermit, start: &Start) -> Result<(), StoreError> {
+        run::start(self, start).await
+    }
+
+    async fn repair(
+        &self,
+        _permit: &WritePermit,
+        target: &Target,
+        writes: &[Write],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        repair::repair(self, target, writes).await
+    }
+
+    async fn confirm(
+        &self,
+        _permit: &WritePermit,
+        entries: &[(String, i64)],
+        confirmation: Confirmation,
+    ) -> Result<(), StoreError> {
+        journal::confirm(self, entries, confirmation).await
+    }
+
+    async fn finish(
+        &self,
+        _permit: &WritePermit,
+        run: &str,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        run::finish(self, run, state).await
     }
 
     async fn obstacles(&self, table: &Catalog) -> Result<Vec<Obstacle>, StoreError> {

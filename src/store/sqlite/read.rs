@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 2_000;
 const BATCHES_AHEAD: usize = 4;
 
 /// Keys looked up by one statement.
-const LOOKUP_KEYS: usize = 500;
+pub(super) const LOOKUP_KEYS: usize = 500;
 
 pub(super) async fn rows(store: &Sqlite, scan: Scan) -> Result<RowStream, StoreError> {
     let statement = dialect::scan(&scan).map_err(StoreError::Refused)?;

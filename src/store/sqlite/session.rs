@@ -169,6 +169,10 @@ pub(super) fn int(row: &SqliteRow, at: usize) -> i64 {
 
 /// The text in a column of a row of SQLite's own making; nothing for NULL.
 pub(super) fn words(row: &SqliteRow, at: usize) -> String {
-    let found: Option<String> = row.try_get_unchecked(at).unwrap_or_default();
-    found.unwrap_or_default()
+    maybe(row, at).unwrap_or_default()
+}
+
+/// The same, and whether there is one.
+pub(super) fn maybe(row: &SqliteRow, at: usize) -> Option<String> {
+    row.try_get_unchecked(at).unwrap_or_default()
 }

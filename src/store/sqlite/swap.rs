@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use sqlx::SqliteConnection;
 
-use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::{sqlite_load, sqlite_swap};
 use crate::store::{RunState, Shadow, StoreError, Swapped};
 
 use super::error::{Doing, failed};
-use super::load::{close, execute};
+use super::load::execute;
+use super::run::{self, close, release};
 use super::settle::is_settled;
-use super::{Sqlite, catalog, fetch, int, words};
+use super::{Sqlite, catalog, fetch, int};
 
 /// Tries of a swap, each waiting [`super::BUSY_TIMEOUT`] for the write lock.
 const TRIES: u32 = 4;
@@ -74,7 +74,7 @@ pub(super) async fn swap(store: &Sqlite, shadow: &Shadow) -> Result<Swapped, Sto
 }
 
 fn swapped(store: &Sqlite, shadow: &Shadow, began: Instant, attempts: u32) -> Swapped {
-    release(store, shadow);
+    release(store, &shadow.run);
     Swapped {
         old: None,
         locked_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -82,20 +82,10 @@ fn swapped(store: &Sqlite, shadow: &Shadow, began: Instant, attempts: u32) -> Sw
     }
 }
 
-fn release(store: &Sqlite, shadow: &Shadow) {
-    let lock = store.locks().remove(&shadow.run);
-    if let Some(lock) = lock {
-        lock.release();
-    }
-}
-
 /// The state in the run's row.
 async fn state(store: &Sqlite, doing: Doing<'_>, shadow: &Shadow) -> Result<String, StoreError> {
     let mut session = store.reader().await?;
-    let sql = "SELECT state FROM main.trueup_run WHERE id = ?";
-    let rows = fetch(&mut session, sql, vec![Bind::Text(shadow.run.clone())]).await;
-    let rows = rows.map_err(|e| failed(doing, &e))?;
-    Ok(rows.first().map(|r| words(r, 0)).unwrap_or_default())
+    run::state(&mut session, doing, &shadow.run).await
 }
 
 async fn exchange(
@@ -160,6 +150,6 @@ pub(super) async fn end(
             })
             .await?;
     }
-    release(store, shadow);
+    release(store, &shadow.run);
     Ok(())
 }

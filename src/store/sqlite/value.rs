@@ -185,24 +185,72 @@ fn kept_as_written(given: &str) -> Result<(), String> {
     }
 }
 
-/// A stored value as a cell of the column's type. The error says what is stored, not the value.
-pub(super) fn cell(value: SqliteValueRef<'_>, kind: &ColumnType) -> Result<Cell<'static>, String> {
-    // Asked first: of a NULL the driver would give the declared type.
-    if value.is_null() {
-        return Ok(Cell::Null);
+/// A stored value, borrowed from where it lies.
+enum Held<'a> {
+    Null,
+    Int(i64),
+    Real(f64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl<'a> Held<'a> {
+    fn of(value: SqliteValueRef<'a>) -> Result<Held<'a>, String> {
+        // Asked first: of a NULL the driver would give the declared type.
+        if value.is_null() {
+            return Ok(Held::Null);
+        }
+        let info = value.type_info();
+        Ok(match info.name() {
+            "INTEGER" => Held::Int(decoded(value)?),
+            "REAL" => Held::Real(decoded(value)?),
+            "TEXT" => Held::Text(decoded(value)?),
+            _ => Held::Blob(decoded(value)?),
+        })
     }
-    let info = value.type_info();
-    match info.name() {
-        "INTEGER" => integer(decoded(value)?, kind),
-        "REAL" => real(decoded(value)?, kind),
-        "TEXT" => worded(decoded(value)?, kind),
-        _ if *kind == ColumnType::Bytes => Ok(Cell::Bytes(Cow::Owned(decoded::<Vec<u8>>(value)?))),
-        _ => Err(format!("a BLOB in a column of type {kind}")),
+
+    fn cell(self, kind: &ColumnType) -> Result<Cell<'static>, String> {
+        match self {
+            Held::Null => Ok(Cell::Null),
+            Held::Int(i) => integer(i, kind),
+            Held::Real(f) => real(f, kind),
+            Held::Text(t) => worded(t, kind),
+            Held::Blob(b) if *kind == ColumnType::Bytes => Ok(Cell::Bytes(Cow::Owned(b.to_vec()))),
+            Held::Blob(_) => Err(format!("a BLOB in a column of type {kind}")),
+        }
     }
 }
 
 fn decoded<'r, T: Decode<'r, Driver>>(value: SqliteValueRef<'r>) -> Result<T, String> {
     T::decode(value).map_err(|error| error.to_string())
+}
+
+/// A stored value as a cell of the column's type. The error says what is stored, not the value.
+pub(super) fn cell(value: SqliteValueRef<'_>, kind: &ColumnType) -> Result<Cell<'static>, String> {
+    Held::of(value)?.cell(kind)
+}
+
+/// The same of a value that was taken out raw.
+pub(super) fn cell_of(value: &Bind, kind: &ColumnType) -> Result<Cell<'static>, String> {
+    let held = match value {
+        Bind::Null => Held::Null,
+        Bind::Int(i) => Held::Int(*i),
+        Bind::Real(f) => Held::Real(*f),
+        Bind::Text(t) => Held::Text(t),
+        Bind::Blob(b) => Held::Blob(b),
+    };
+    held.cell(kind)
+}
+
+/// A stored value as it is, whatever its column's type.
+pub(super) fn raw(value: SqliteValueRef<'_>) -> Result<Bind, String> {
+    Ok(match Held::of(value)? {
+        Held::Null => Bind::Null,
+        Held::Int(i) => Bind::Int(i),
+        Held::Real(f) => Bind::Real(f),
+        Held::Text(t) => Bind::Text(t.to_owned()),
+        Held::Blob(b) => Bind::Blob(b.to_vec()),
+    })
 }
 
 fn integer(value: i64, kind: &ColumnType) -> Result<Cell<'static>, String> {

@@ -1,0 +1,114 @@
+//! SQLite: trueup's own tables as SQL: how they came to be, version by version, the runs and the journal.
+
+/// What each version adds to the one before it; a new file gets all of them in order. What is written here stays as it is:
+/// databases were made by it.
+pub const MIGRATIONS: [&[&str]; 2] = [
+    &[
+        "CREATE TABLE IF NOT EXISTS main.trueup_meta (version INTEGER NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS main.trueup_run (id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, \
+         target TEXT NOT NULL, target_id INTEGER NOT NULL, state TEXT NOT NULL, process TEXT NOT NULL, \
+         started_at TEXT NOT NULL, ended_at TEXT, old_table TEXT)",
+        "CREATE TABLE IF NOT EXISTS main.trueup_position (run TEXT NOT NULL, topic TEXT NOT NULL, \
+         `partition` INTEGER NOT NULL, next_offset INTEGER NOT NULL, PRIMARY KEY (run, topic, `partition`))",
+    ],
+    &[
+        "ALTER TABLE main.trueup_run ADD COLUMN reverts TEXT",
+        "CREATE TABLE main.trueup_journal (run TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, \
+         `key` TEXT NOT NULL, `before` TEXT, `after` TEXT, confirmation TEXT NOT NULL, written_at TEXT NOT NULL, \
+         undone_by TEXT, PRIMARY KEY (run, number))",
+        // Most repairs are confirmed, and those that are not are asked for by every run.
+        "CREATE INDEX main.trueup_journal_unconfirmed ON trueup_journal (run, number) \
+         WHERE confirmation = 'unconfirmed'",
+    ],
+];
+
+/// Whether there is a table of versions.
+pub const HAS_META: &str =
+    "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'trueup_meta'";
+
+/// The version that trueup's own tables have.
+pub const VERSION: &str = "SELECT version FROM main.trueup_meta";
+
+/// Notes the version that they have been brought to.
+pub const SET_VERSION: [&str; 2] = [
+    "DELETE FROM main.trueup_meta",
+    "INSERT INTO main.trueup_meta (version) VALUES (?)",
+];
+
+/// Records a run: id, kind, table and its identity, state, process, the run that it takes back.
+pub const RECORD_RUN: &str = "INSERT INTO main.trueup_run (id, kind, target, target_id, state, process, started_at, reverts) \
+     VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00'), ?)";
+
+/// Runs of this state on a table: id and kind.
+pub const RUNS_OF_TABLE: &str =
+    "SELECT id, kind FROM main.trueup_run WHERE state = ? AND target = ?";
+
+/// The state of a run.
+pub const RUN_STATE: &str = "SELECT state FROM main.trueup_run WHERE id = ?";
+
+/// Ends a run: state, id and the state that it must have had.
+pub const CLOSE_RUN: &str = "UPDATE main.trueup_run SET state = ?, ended_at = strftime('%Y-%m-%d %H:%M:%f+00') \
+     WHERE id = ? AND state = ?";
+
+/// Forgets how far a run had read.
+pub const FORGET_POSITIONS: &str = "DELETE FROM main.trueup_position WHERE run = ?";
+
+/// All runs, oldest first, with the counts of their repairs; before version 2 there were none.
+#[must_use]
+pub fn runs(version: usize) -> String {
+    let run = "r.id, r.kind, r.state, r.target, r.started_at, r.ended_at";
+    if version < 2 {
+        return format!(
+            "SELECT {run}, NULL, 0, 0, 0, 0, 0 FROM main.trueup_run AS r ORDER BY r.started_at, r.rowid"
+        );
+    }
+    let counted = [
+        "kind = 'insert'",
+        "kind = 'update'",
+        "kind = 'delete'",
+        "confirmation = 'unconfirmed'",
+        "undone_by IS NOT NULL",
+    ]
+    .map(|of| format!("count(*) FILTER (WHERE j.{of})"));
+    format!(
+        "SELECT {run}, r.reverts, {} FROM main.trueup_run AS r LEFT JOIN main.trueup_journal AS j ON j.run = r.id \
+         GROUP BY r.id ORDER BY r.started_at, r.rowid",
+        counted.join(", ")
+    )
+}
+
+/// What an entry is read as.
+const ENTRY: &str = "j.run, j.number, j.`key`, j.`before`, j.`after`, j.confirmation, j.undone_by";
+
+/// The repairs of a run in their order.
+#[must_use]
+pub fn journal() -> String {
+    format!("SELECT {ENTRY} FROM main.trueup_journal AS j WHERE j.run = ? ORDER BY j.number")
+}
+
+/// The repairs of a table that nobody has confirmed or taken back, of runs that are not underway; `?2` says that those that
+/// are recorded as running are dead as well.
+#[must_use]
+pub fn unconfirmed() -> String {
+    format!(
+        "SELECT {ENTRY} FROM main.trueup_journal AS j JOIN main.trueup_run AS r ON r.id = j.run \
+         WHERE j.confirmation = 'unconfirmed' AND j.undone_by IS NULL AND r.target = ?1 COLLATE NOCASE \
+         AND (r.state <> 'running' OR ?2) ORDER BY r.started_at, r.rowid, j.number"
+    )
+}
+
+/// The number of a run's last repair.
+pub const LAST_NUMBER: &str =
+    "SELECT coalesce(max(number), 0) FROM main.trueup_journal WHERE run = ?";
+
+/// Journals a repair: run, number, kind, key, the row before and after, confirmation.
+pub const RECORD_REPAIR: &str = "INSERT INTO main.trueup_journal (run, number, kind, `key`, `before`, `after`, confirmation, written_at) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00'))";
+
+/// Notes that a repair was taken back: by which run; run and number.
+pub const TAKE_BACK: &str = "UPDATE main.trueup_journal SET undone_by = ? \
+     WHERE run = ? AND number = ? AND undone_by IS NULL";
+
+/// Notes what the primary said after a repair: the word; run and number.
+pub const CONFIRM: &str =
+    "UPDATE main.trueup_journal SET confirmation = ? WHERE run = ? AND number = ?";

@@ -1,0 +1,102 @@
+//! Runs, as the read store's own tables record them.
+
+use super::TableName;
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// Builds a shadow from the log.
+    Replay,
+    /// Repairs rows in place.
+    Reconcile,
+    /// Takes the repairs of another run back.
+    Undo,
+}
+
+impl RunKind {
+    /// Its word in the run table.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RunKind::Replay => "replay",
+            RunKind::Reconcile => "reconcile",
+            RunKind::Undo => "undo",
+        }
+    }
+}
+
+/// How a run ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Underway; or dead, when nobody holds the table's lock.
+    Running,
+    /// The shadow took the live table's place.
+    Swapped,
+    /// The shadow was built and left beside the live table (`--no-swap`).
+    Kept,
+    /// Given up; nothing of it is left.
+    Discarded,
+    /// Everything that it set out to write is written.
+    Done,
+    /// It ended before that; what it wrote is journalled.
+    Incomplete,
+}
+
+impl RunState {
+    /// Its word in the run table.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Swapped => "swapped",
+            RunState::Kept => "kept",
+            RunState::Discarded => "discarded",
+            RunState::Done => "done",
+            RunState::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// A run that writes into the live table itself, about to begin.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The run's id.
+    pub run: String,
+    /// What it does.
+    pub kind: RunKind,
+    /// The table that it writes.
+    pub table: TableName,
+    /// The table's identity, as [`super::Catalog::id`].
+    pub table_id: i64,
+    /// The run that it takes back.
+    pub reverts: Option<String>,
+}
+
+/// A run as it stands in the run table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// The run's id.
+    pub id: String,
+    /// `replay`, `reconcile` or `undo`.
+    pub kind: String,
+    /// `running` …
+    pub state: String,
+    /// The table that it wrote.
+    pub table: TableName,
+    /// When it began, as the database writes it in UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// The run that it takes back.
+    pub reverts: Option<String>,
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows updated.
+    pub updated: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Of all these, those after which the primary was not read again.
+    pub unconfirmed: u64,
+    /// Of all these, those that a later run has taken back.
+    pub undone: u64,
+}
