@@ -29,7 +29,10 @@ complete -c trueup -n "__fish_trueup_needs_command" -s q -l quiet -d 'Say nothin
 complete -c trueup -n "__fish_trueup_needs_command" -s h -l help -d 'Print help'
 complete -c trueup -n "__fish_trueup_needs_command" -s V -l version -d 'Print version'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -53,6 +56,30 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l out -d 'Save the plan; it holds rows of the table' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l plan -d 'Take the plan that --out saved: what has changed since is left alone' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l kind -d 'Only differences of this kind; may be repeated' -r -f -a "missing\t'Expected, but not there'
+extra\t'There, but not expected'
+changed\t'There, with other values'"
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l keys -d 'Only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l where -d 'Only keys whose expected or actual row passes, written as `where:` of a playbook: `state: [open, frozen]`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l column -d 'Of changed rows, only this column; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l repairs-max -d 'Repairs at most, a number or a percentage of the rows [default: limits.repairs_max of the playbook, else 10%, at least 1000]' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l deletes-max -d 'Deletes among them at most [default: limits.deletes_max of the playbook, else 1000]' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l show -d 'Differences shown at most' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l apply -d 'Write the repairs, after a question'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l allow-shrink -d 'Go on though the primary has less than half of the read table\'s rows'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l no-hash -d 'Merge every row instead of comparing hashes first'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l show-values -d 'Show values of differing columns, not only keys and column names'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l view -d 'Only this view; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
@@ -62,6 +89,20 @@ complete -c trueup -n "__fish_trueup_using_subcommand verify" -l no-hash -d 'Mer
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand runs" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand runs" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -l keys -d 'Only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -l dry-run -d 'Say what would be written and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand init" -l primary -d 'The system of record. A URL with a password belongs into the variable; \'${NAME}\' names another one' -r
 complete -c trueup -n "__fish_trueup_using_subcommand init" -l read-store -d 'The database that holds the read tables, likewise' -r
 complete -c trueup -n "__fish_trueup_using_subcommand init" -l brokers -d 'Kafka\'s brokers, to look topics up; without them topics are guessed' -r
@@ -76,10 +117,13 @@ complete -c trueup -n "__fish_trueup_using_subcommand demo" -s h -l help -d 'Pri
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay verify init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'

@@ -38,3 +38,17 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 pub const CHECKPOINT_LOOK: Duration = Duration::from_secs(2);
 /// Rows of the primary that a swap may drop when the playbook says nothing.
 pub const DELETES_MAX: u64 = 1_000;
+/// Rows that are repaired in one transaction.
+pub const REPAIR_ROWS: usize = 200;
+/// Times that keys which moved while they were repaired go round again.
+pub const REPAIR_ROUNDS_MAX: usize = 10;
+/// Times that a batch of repairs waits for a lock, beyond the wait of the database itself.
+pub const REPAIR_TRIES_MAX: usize = 5;
+/// Percent of a table's rows that a reconciliation may repair when the playbook says nothing …
+pub const REPAIRS_MAX_PERCENT: f64 = 10.0;
+/// … and the number of rows that it may repair in any case.
+pub const REPAIRS_MAX_AT_LEAST: u64 = 1_000;
+/// Differences that a plan shows.
+pub const DIFFERENCES_SHOWN: usize = 20;
+/// How long a saved plan is good for.
+pub const PLAN_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);

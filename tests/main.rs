@@ -23,6 +23,7 @@ mod kafka {
 }
 mod pipe;
 mod playbooks;
+mod reconcile;
 mod stores {
     pub mod postgres;
     pub mod sqlite;

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use anyhow::Result;
 use clap::Args;
-use dialoguer::Input;
+use dialoguer::{Confirm, Input};
 
 use crate::store::WritePermit;
 use crate::strategies::Refused;
@@ -21,21 +21,46 @@ pub(super) struct Consent {
 }
 
 impl Consent {
-    /// Asks for the table's name, unless it was given beforehand.
+    /// Asks for the table's name, unless it was given beforehand: for what replaces a table or takes repairs back.
     ///
     /// # Errors
     /// [`Refused`] when the name is wrong, or when nobody can be asked.
     pub(super) fn to_write(&self, table: &str, act: &str) -> Result<WritePermit> {
+        self.ask(table, act, || {
+            Ok(Input::new()
+                .with_prompt(format!("{act}. Type {table} to go on"))
+                .allow_empty(true)
+                .interact_text()?)
+        })
+    }
+
+    /// Asks yes or no, unless consent was given beforehand: for what is fenced, journalled and can be undone.
+    ///
+    /// # Errors
+    /// [`Refused`] when the answer is no, or when nobody can be asked.
+    pub(super) fn to_repair(&self, table: &str, act: &str) -> Result<WritePermit> {
+        self.ask(table, act, || {
+            let yes = Confirm::new()
+                .with_prompt(format!("{act}?"))
+                .default(false)
+                .interact()?;
+            Ok(if yes { table.to_owned() } else { String::new() })
+        })
+    }
+
+    fn ask(
+        &self,
+        table: &str,
+        act: &str,
+        question: impl FnOnce() -> Result<String>,
+    ) -> Result<WritePermit> {
         if self.yes {
             return Ok(WritePermit::grant());
         }
         let typed = match &self.confirm {
             Some(name) => name.clone(),
             None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
-                Input::new()
-                    .with_prompt(format!("{act}. Type {table} to go on"))
-                    .allow_empty(true)
-                    .interact_text()?
+                question()?
             }
             None => {
                 let reason =

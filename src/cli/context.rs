@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::report::progress::{Progress, Show};
+use crate::report::table::Look;
 
 /// Flags of every command.
 #[derive(Args, Debug)]
@@ -66,6 +67,19 @@ impl Context {
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress::start(self.show)
+    }
+
+    /// What a result on stdout may show: values to a terminal or when asked for, colours to a terminal whose owner wants
+    /// them (<https://no-color.org>).
+    #[must_use]
+    pub fn look(&self, show_values: bool) -> Look {
+        let terminal = std::io::stdout().is_terminal();
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+            || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        Look {
+            values: show_values || terminal,
+            colour: terminal && !unwanted,
+        }
     }
 
     /// Writes a result to stdout. A closed pipe is no error: the reader has had enough.

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::flags::Usage;
 use super::wiring::Problems;
-use super::wiring::init::Misused;
 use crate::projection::cast::CastError;
 use crate::projection::counts::CountError;
 use crate::projection::decode::DecodeError;
@@ -106,7 +106,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(e) = cause.downcast_ref::<StreamError>() {
         return Some(of_stream(e));
     }
-    if cause.is::<Problems>() || cause.is::<Misused>() {
+    if cause.is::<Problems>() || cause.is::<Usage>() {
         Some(Exit::Usage)
     } else if cause.is::<Refused>()
         || cause.is::<crate::demo::Refused>()

@@ -1,14 +1,15 @@
 //! `trueup init`
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, FromArgMatches};
 
-use super::wiring::init::{self, Asked, Given, Misused};
+use super::files::{self, Existing, Readers};
+use super::flags::Usage;
+use super::wiring::init::{self, Asked, Given};
 use super::{Context, Exit};
 use crate::strategies::Refused;
 
@@ -97,12 +98,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
         .any(|name| name.contains("://"))
     {
         let problem = "--table and --out take names; a URL goes to --primary or --read-store";
-        return Err(Misused(problem.to_owned()).into());
+        return Err(Usage(problem.to_owned()).into());
     }
     let need = |given: Option<Given>, flag: &str, variable: &str| {
         given
             .filter(|given| !given.text.is_empty())
-            .ok_or_else(|| Misused(format!("{flag} is missing; give it, or set {variable}")))
+            .ok_or_else(|| Usage(format!("{flag} is missing; give it, or set {variable}")))
     };
     let primary = need(args.places.primary, "--primary", "PRIMARY_URL")?;
     let read_store = need(args.places.read_store, "--read-store", "READ_STORE_URL")?;
@@ -149,33 +150,24 @@ fn must_not_exist(file: &Path) -> Result<(), Refused> {
     match fs::symlink_metadata(file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(cannot_write(file, &e)),
-        Ok(_) => Err(Refused::because(format!(
-            "{} exists already and was not touched; name another file with --out, or remove it",
-            file.display()
-        ))),
+        Ok(_) => Err(exists(file)),
     }
 }
 
-/// All of the file or none of it.
 fn write(file: &Path, text: &str) -> Result<(), Refused> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    let beside = file.with_file_name(name);
-    let written = fs::File::create_new(&beside).and_then(|mut new| {
-        new.write_all(text.as_bytes())?;
-        new.sync_all()
-    });
-    // Somebody may have made the file while the databases were looked at.
-    let moved = written
-        .map_err(|e| cannot_write(&beside, &e))
-        .and_then(|()| must_not_exist(file))
-        .and_then(|()| fs::rename(&beside, file).map_err(|e| cannot_write(file, &e)));
-    if moved.is_err() {
-        // It may not even have been made.
-        let _ = fs::remove_file(&beside);
-    }
-    moved
+    let written = files::write(file, text, Readers::All, Existing::Stays);
+    written.map_err(|e| match e.kind() {
+        // Somebody made it while the databases were looked at.
+        std::io::ErrorKind::AlreadyExists => exists(file),
+        _ => cannot_write(file, &e),
+    })
+}
+
+fn exists(file: &Path) -> Refused {
+    Refused::because(format!(
+        "{} exists already and was not touched; name another file with --out, or remove it",
+        file.display()
+    ))
 }
 
 fn cannot_write(file: &Path, error: &std::io::Error) -> Refused {

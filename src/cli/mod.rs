@@ -6,18 +6,27 @@ mod consent;
 mod context;
 mod demo;
 mod exit;
+mod files;
+mod flags;
 mod init;
+mod reconcile;
 mod replay;
+mod runs;
+mod undo;
 mod verify;
 mod wiring;
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use context::{Context, Format};
 pub use exit::Exit;
+
+use crate::strategies::Interrupted;
 
 /// Finds, explains and repairs drift in CQRS read models.
 #[derive(Parser, Debug)]
@@ -34,7 +43,10 @@ enum Command {
     /// Rebuild a view from the log
     #[command(subcommand)]
     Replay(replay::Replay),
+    Reconcile(reconcile::Args),
     Verify(verify::Args),
+    Runs(runs::Args),
+    Undo(undo::Args),
     Init(init::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -61,6 +73,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(args) => demo::run(&args, &context),
         Command::Completions(args) => completions::run(&args, &mut Cli::command(), &context),
         Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
+        Command::Reconcile(args) => on_runtime(reconcile::run(args, &context)),
+        Command::Runs(args) => on_runtime(runs::run(args, &context)),
+        Command::Undo(args) => on_runtime(undo::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };
@@ -90,6 +105,21 @@ fn on_runtime(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
         .build()?;
     let outcome = runtime.block_on(command);
     // A blocking call into the log's client must not keep the process alive.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
+}
+
+/// Waits until the operator says stop.
+async fn stopped(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How a command that only read ends when it is interrupted.
+fn interrupted_reading() -> anyhow::Error {
+    Interrupted {
+        state: "interrupted: nothing was written".to_owned(),
+    }
+    .into()
 }

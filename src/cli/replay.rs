@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow, bail};
 use super::consent::Consent;
 use super::context::Format;
 use super::{Context, Exit, wiring};
-use crate::limits;
 use crate::strategies::Refused;
 use crate::strategies::big_bang::{self, Done};
+use crate::strategies::bounds::Bound;
 use crate::strategies::plan::{self, Options, Plan};
 
 /// Rebuild a view from the log
@@ -69,7 +69,7 @@ async fn big_bang(args: Args, context: &Context) -> Result<Exit> {
         let options = Options {
             no_swap: args.no_swap || args.until.is_some(),
             no_check: args.no_check,
-            deletes_max: wired.deletes_max.unwrap_or(limits::DELETES_MAX),
+            deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
             until,
         };
         plans.push(plan::plan(&wired.systems, view, wiring::run_id(), options).await?);

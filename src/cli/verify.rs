@@ -1,17 +1,15 @@
 //! `trueup verify`
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::context::Format;
+use super::flags::Wait;
 use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::report::verdict::{PlaybookVerdict, Verdict};
 use crate::report::{json, table};
-use crate::strategies::Interrupted;
 use crate::strategies::verify::{self, Options};
 
 /// Compare read tables with the primary; writes nothing
@@ -37,26 +35,11 @@ pub(super) struct Args {
     no_hash: bool,
 }
 
-/// A duration, as the flags write it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wait(pub(super) Duration);
-
-impl std::fmt::Display for Wait {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}s", self.0.as_secs())
-    }
-}
-
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let stop = context.stop_flag()?;
-    let stopped = async {
-        while !stop.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
     tokio::select! {
         done = all(&args, context) => done,
-        () = stopped => Err(Interrupted { state: "interrupted: nothing was written".to_owned() }.into()),
+        () = super::stopped(&stop) => Err(super::interrupted_reading()),
     }
 }
 
@@ -97,9 +80,8 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<E
             context.print(&format!("{}\n", json::verify(&verdict, args.show_values)))?
         }
         Format::Table => {
-            use std::io::IsTerminal;
-            let show = args.show_values || std::io::stdout().is_terminal();
-            context.print(&table::verify(&verdict, show))?;
+            let look = context.look(args.show_values);
+            context.print(&table::verify(&verdict, look.values))?;
         }
     }
     Ok(match verdict.verdict() {
@@ -107,22 +89,4 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<E
         Verdict::Drift => Exit::Drift,
         Verdict::Unknown => Exit::Incomplete,
     })
-}
-
-impl std::str::FromStr for Wait {
-    type Err = anyhow::Error;
-    fn from_str(text: &str) -> Result<Wait> {
-        let at = text
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(|| anyhow!("give a unit: 500ms, 90s, 2m or 1h"))?;
-        let number: u64 = text[..at].parse()?;
-        let unit = match &text[at..] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(anyhow!("give a unit: 500ms, 90s, 2m or 1h")),
-        };
-        Ok(Wait(Duration::from_millis(number.saturating_mul(unit))))
-    }
 }

@@ -70,3 +70,31 @@ pub fn parse(text: &str, path: &Path, env: Env<'_>) -> Result<Playbook, Problems
         (None, None) => unreachable!("a playbook that fails its checks says why"),
     }
 }
+
+/// Reads a filter that was given alone, written as under `where:` with or without its braces:
+/// `state: [open, frozen], cents: 0`. `name` is what problems call the place.
+///
+/// # Errors
+/// [`Problems`], all of them at once.
+pub fn filter(text: &str, name: &str) -> Result<Vec<(String, Test)>, Problems> {
+    let mut findings = problem::Findings::new(Path::new(name));
+    let braced = match text.trim().starts_with('{') {
+        true => text.to_owned(),
+        false => format!("{{ {text} }}"),
+    };
+    let filter = match marks::read(&braced, &|_| None, &mut findings) {
+        Some((tree, marks)) => check::filter(tree, &marks, &mut findings),
+        None => None,
+    };
+    match (filter, findings.into_problems()) {
+        (Some(filter), None) => Ok(filter),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => unreachable!("a filter that fails its checks says why"),
+    }
+}
+
+/// Reads a bound as `limits:` has it: a number of rows, or a share such as `10%`.
+#[must_use]
+pub fn bound(text: &str) -> Option<Bound> {
+    check::bound(text)
+}

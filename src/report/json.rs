@@ -40,7 +40,7 @@ fn view(v: &ViewVerdict, show_values: bool) -> Value {
     })
 }
 
-fn sample(s: &Sample, show_values: bool) -> Value {
+pub(super) fn sample(s: &Sample, show_values: bool) -> Value {
     let key: Map<String, Value> = s
         .key
         .iter()

@@ -2,6 +2,8 @@
 
 pub mod json;
 pub mod progress;
+pub mod reconcile;
 pub mod replay;
+pub mod runs;
 pub mod table;
 pub mod verdict;

@@ -1,13 +1,37 @@
 //! What an operator reads: tables and short sentences.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use super::verdict::{PlaybookVerdict, Sample, Verdict, ViewVerdict};
 use crate::projection::counts::Counts;
 
+/// What a result may show: values only to people, colours only to those who see them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Values of columns, and not only keys and column names.
+    pub values: bool,
+    /// Colours.
+    pub colour: bool,
+}
+
+impl Look {
+    /// The cell in a colour, where there are any.
+    #[must_use]
+    pub fn paint(self, cell: Cell, colour: Color) -> Cell {
+        if self.colour { cell.fg(colour) } else { cell }
+    }
+}
+
 /// A plain table, wide enough for what it holds.
 #[must_use]
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let cells = |row: Vec<String>| row.into_iter().map(Cell::new).collect();
+    table_of(header, rows.into_iter().map(cells).collect())
+}
+
+/// The same, of cells that may be coloured.
+#[must_use]
+pub fn table_of(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -16,7 +40,8 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
-    table.to_string()
+    // Cells are padded to their column's width, the last one too.
+    table.trim_fmt()
 }
 
 /// The outcome of `verify`.
@@ -80,13 +105,8 @@ fn view_row(v: &ViewVerdict) -> Vec<String> {
 fn samples(view: &ViewVerdict, show_values: bool) -> String {
     let mut rows = Vec::new();
     for sample in &view.samples {
-        let key: Vec<String> = sample
-            .key
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("NULL")))
-            .collect();
         rows.push(vec![
-            key.join(" "),
+            sample.key_text(),
             sample.kind.word().to_owned(),
             columns(sample, show_values),
         ]);
@@ -119,7 +139,7 @@ fn columns(sample: &Sample, show_values: bool) -> String {
 }
 
 /// A long value, cut.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     const SHOWN_CHARS: usize = 40;
     if text.chars().count() <= SHOWN_CHARS {
         return text.to_owned();

@@ -36,7 +36,7 @@ pub struct Sample {
     pub kind: Kind,
     /// Key column and value; values of keys are always shown.
     pub key: Vec<(String, Option<String>)>,
-    /// Column, expected and actual; of a missing or extra row none.
+    /// Column, expected and actual; of a missing or extra row none, unless the sample is whole.
     pub columns: Vec<(String, Shown, Shown)>,
 }
 
@@ -47,24 +47,46 @@ impl Sample {
     /// The sample of a difference whose rows have these columns.
     #[must_use]
     pub fn of(difference: &Difference, columns: &[String], key: &[usize]) -> Sample {
+        Sample::with(difference, columns, key, difference.columns())
+    }
+
+    /// The same, with every column that is no key of a row that comes or goes.
+    #[must_use]
+    pub fn whole(difference: &Difference, columns: &[String], key: &[usize]) -> Sample {
+        let which = match difference.kind() {
+            Kind::Changed => difference.columns(),
+            _ => (0..columns.len()).filter(|i| !key.contains(i)).collect(),
+        };
+        Sample::with(difference, columns, key, which)
+    }
+
+    fn with(
+        difference: &Difference,
+        columns: &[String],
+        key: &[usize],
+        which: Vec<usize>,
+    ) -> Sample {
         let names = key.iter().map(|i| columns[*i].clone());
         let shown =
             |row: &Option<Vec<Cell<'static>>>, i: usize| row.as_ref().and_then(|r| text::of(&r[i]));
+        let column = |i: usize| {
+            let (expected, actual) = (&difference.expected, &difference.actual);
+            (columns[i].clone(), shown(expected, i), shown(actual, i))
+        };
         Sample {
             kind: difference.kind(),
             key: names.zip(difference.key.0.iter().map(text::of)).collect(),
-            columns: difference
-                .columns()
-                .into_iter()
-                .map(|i| {
-                    (
-                        columns[i].clone(),
-                        shown(&difference.expected, i),
-                        shown(&difference.actual, i),
-                    )
-                })
-                .collect(),
+            columns: which.into_iter().map(column).collect(),
         }
+    }
+
+    /// `account=7`, one part for each key column.
+    #[must_use]
+    pub fn key_text(&self) -> String {
+        let part = |(name, value): &(String, Shown)| {
+            format!("{name}={}", value.as_deref().unwrap_or("NULL"))
+        };
+        self.key.iter().map(part).collect::<Vec<_>>().join(" ")
     }
 }
 

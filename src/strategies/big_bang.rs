@@ -76,6 +76,12 @@ impl Done {
     }
 }
 
+fn by_partition(next: &[NextOffset]) -> Vec<NextOffset> {
+    let mut next = next.to_vec();
+    next.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    next
+}
+
 /// One run underway.
 struct Run<'a> {
     systems: &'a Systems,
@@ -148,7 +154,7 @@ impl Run<'_> {
             run: self.plan.run.clone(),
             counts,
             settled: self.settled.iter().map(ToString::to_string).collect(),
-            next: loader.next().to_vec(),
+            next: by_partition(loader.next()),
             checked,
             differing,
             swapped: None,
@@ -388,11 +394,11 @@ impl Run<'_> {
                 worse.len(), shown(&worse)
             ));
         }
-        if dropped.len() as u64 + found.beyond > self.plan.options.deletes_max {
+        let bound = self.plan.options.deletes_max;
+        let lost = dropped.len() as u64 + found.beyond;
+        if lost > bound.rows(found.rows) {
             reasons.push(format!(
-                "the swap would drop {} rows that the primary has (deletes_max {})",
-                dropped.len() as u64 + found.beyond,
-                self.plan.options.deletes_max
+                "the swap would drop {lost} rows that the primary has (deletes_max {bound})"
             ));
         }
         if reasons.is_empty() {

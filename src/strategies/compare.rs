@@ -75,6 +75,12 @@ impl<'a> Comparison<'a> {
             .collect()
     }
 
+    /// What is compared: the view's mapping without the bookkeeping.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
     /// Which of them are the key.
     #[must_use]
     pub fn key(&self) -> &[usize] {
@@ -354,20 +360,14 @@ impl<'a> Comparison<'a> {
             let (expected, actual) =
                 tokio::try_join!(self.expected_of(some), self.actual_of(some))?;
             let mut diff = Diff::new(self.mapping.key.clone());
-            for end in [false, true] {
-                if !end && !expected.is_empty() {
-                    diff.expected(expected.clone());
-                }
-                if !end && !actual.is_empty() {
-                    diff.actual(actual.clone());
-                }
-                if end {
-                    diff.expected(Vec::new());
-                    diff.actual(Vec::new());
-                    while let Step::Differs(d) = diff.step()? {
-                        differences.push(d);
-                    }
-                }
+            for rows in [expected, Vec::new()] {
+                diff.expected(rows);
+            }
+            for rows in [actual, Vec::new()] {
+                diff.actual(rows);
+            }
+            while let Step::Differs(d) = diff.step()? {
+                differences.push(d);
             }
         }
         Ok(differences)

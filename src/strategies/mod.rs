@@ -2,11 +2,16 @@
 //! `load` and the comparison of `verify`, and know no YAML.
 
 pub mod big_bang;
+pub mod bounds;
 pub mod compare;
 pub mod draft;
+pub mod lag;
 pub mod load;
 pub mod plan;
+pub mod reconcile;
 pub mod settle;
+pub mod tally;
+pub mod undo;
 pub mod verify;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::bounds::Bound;
 use super::{Applied, CopyView, Systems, verify};
 use crate::limits;
 use crate::projection::decode::{self, Source};
@@ -29,7 +30,7 @@ pub struct Extent {
 }
 
 /// What is asked of a replay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Read only up to these offsets: topic, partition, offset.
     pub until: Vec<(String, i32, i64)>,
@@ -38,7 +39,7 @@ pub struct Options {
     /// Do not compare the shadow with the primary.
     pub no_check: bool,
     /// Rows of the primary that the swap may drop at most.
-    pub deletes_max: u64,
+    pub deletes_max: Bound,
 }
 
 /// A plan, printed before anything is written.

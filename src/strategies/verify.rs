@@ -1,17 +1,14 @@
-//! Verify: the comparison of a view with its primary, and which of its differences lag explains. With lag promised to stay
-//! within a time, a key that differs is looked at again until it agrees or its lag cannot explain it.
+//! Verify: the comparison of a view with its primary, and which of its differences lag explains.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::time::Instant;
 
-use super::compare::{Comparison, Found};
-use super::{Applied, CopyView, Refused, Systems};
+use super::compare::Comparison;
+use super::lag::{self, Decided};
+use super::{CopyView, Refused, Systems};
 use crate::limits;
-use crate::projection::change::Key;
-use crate::projection::diff::{Difference, Kind};
+use crate::projection::diff::Kind;
 use crate::report::progress::Progress;
 use crate::report::verdict::{Sample, ViewVerdict};
 use crate::store::Acts;
@@ -76,29 +73,23 @@ pub async fn verify(
         compared_by: if found.merged { "merge" } else { "hash" }.to_owned(),
         ..ViewVerdict::default()
     };
-    decide(
-        &comparison,
-        &systems.applied,
-        options,
-        found,
-        &mut verdict,
-        progress,
-    )
-    .await?;
+    let (beyond, differences) = (found.beyond, found.differences);
+    let wait = options.lag_wait;
+    let decided = lag::decide(&comparison, &systems.applied, wait, differences, progress).await?;
+    count(&comparison, &decided, &mut verdict);
+    if beyond > 0 {
+        verdict.unknown += beyond;
+        verdict.reasons.push(format!(
+            "{beyond} more differences were counted but not looked at again; this table needs a replay rather than a list"
+        ));
+    }
     Ok(verdict)
 }
 
-/// Tells lag from drift as far as `applied:` allows.
-async fn decide(
-    comparison: &Comparison<'_>,
-    applied: &Applied,
-    options: Options,
-    found: Found,
-    verdict: &mut ViewVerdict,
-    progress: &Progress,
-) -> Result<()> {
+/// Puts what was decided into the verdict.
+fn count(comparison: &Comparison<'_>, decided: &Decided, verdict: &mut ViewVerdict) {
     let columns = comparison.columns();
-    let count = |verdict: &mut ViewVerdict, d: &Difference| {
+    for d in &decided.drift {
         match d.kind() {
             Kind::Missing => verdict.missing += 1,
             Kind::Extra => verdict.extra += 1,
@@ -107,125 +98,13 @@ async fn decide(
         for i in d.columns() {
             *verdict.by_column.entry(columns[i].clone()).or_default() += 1;
         }
-        if verdict.samples.len() < limits::SAMPLES_MAX {
-            verdict
-                .samples
-                .push(Sample::of(d, &columns, comparison.key()));
-        }
-    };
-    match applied {
-        Applied::None => {
-            for d in &found.differences {
-                count(verdict, d);
-            }
-        }
-        Applied::Within(lag) => {
-            let waited = outwait(
-                comparison,
-                *lag,
-                options.lag_wait,
-                found.differences,
-                progress,
-            )
-            .await?;
-            verdict.lagging = waited.lagging;
-            verdict.unknown = waited.undecided.len() as u64;
-            for d in &waited.drift {
-                count(verdict, d);
-            }
-            if verdict.unknown > 0 {
-                verdict.reasons.push(format!(
-                    "{} keys kept changing in the primary for {} s; a longer --lag-wait may decide them",
-                    verdict.unknown,
-                    options.lag_wait.as_secs()
-                ));
-            }
-        }
-        Applied::ConsumerGroup(_) | Applied::Checkpoint(_) if found.differences.is_empty() => {}
-        Applied::ConsumerGroup(_) | Applied::Checkpoint(_) => {
-            verdict.unknown = found.differences.len() as u64;
-            let samples = found.differences.iter().take(limits::SAMPLES_MAX);
-            verdict.samples = samples
-                .map(|d| Sample::of(d, &columns, comparison.key()))
-                .collect();
-            verdict.reasons.push(
-                "keys differ, and this version cannot tell by consumer group or checkpoint whether that is lag; \
-                 `applied: { within: … }` or `applied: none` decides"
-                    .to_owned(),
-            );
-        }
     }
-    if found.beyond > 0 {
-        verdict.unknown += found.beyond;
-        verdict.reasons.push(format!(
-            "{} more differences were counted but not looked at again; this table needs a replay rather than a list",
-            found.beyond
-        ));
-    }
-    Ok(())
-}
-
-/// What became of differing keys while waiting for their lag to pass.
-struct Waited {
-    drift: Vec<Difference>,
-    lagging: u64,
-    undecided: Vec<Difference>,
-}
-
-/// Looks at differing keys until each agrees, or has differed for longer than lag may last while the primary's row
-/// stood still, or time is up.
-async fn outwait(
-    comparison: &Comparison<'_>,
-    lag: Duration,
-    lag_wait: Duration,
-    differences: Vec<Difference>,
-    progress: &Progress,
-) -> Result<Waited> {
-    let began = Instant::now();
-    let until = began + lag_wait.max(lag + limits::RECHECK_PAUSE * 4);
-    let mut waited = Waited {
-        drift: Vec::new(),
-        lagging: 0,
-        undecided: Vec::new(),
-    };
-    let mut open: BTreeMap<Key<'static>, (Difference, Instant)> = differences
-        .into_iter()
-        .map(|d| (d.key.clone(), (d, began)))
+    verdict.lagging = decided.lagging;
+    verdict.unknown = decided.undecided.len() as u64;
+    verdict.reasons.extend(decided.reasons.iter().cloned());
+    let samples = decided.drift.iter().chain(&decided.undecided);
+    verdict.samples = samples
+        .take(limits::SAMPLES_MAX)
+        .map(|d| Sample::of(d, &columns, comparison.key()))
         .collect();
-    while !open.is_empty() {
-        progress.stage(
-            &format!("looking again at {} keys that differ", open.len()),
-            "looks",
-            None,
-        );
-        tokio::time::sleep(limits::RECHECK_PAUSE).await;
-        let now = Instant::now();
-        let keys: Vec<Key<'static>> = open.keys().cloned().collect();
-        let mut still = BTreeMap::new();
-        let mut found = 0;
-        for d in comparison.again(&keys).await? {
-            let Some((old, since)) = open.get(&d.key) else {
-                continue;
-            };
-            found += 1;
-            let since = if old.expected == d.expected {
-                *since
-            } else {
-                now
-            };
-            if now - since >= lag {
-                waited.drift.push(d);
-            } else {
-                still.insert(d.key.clone(), (d, since));
-            }
-        }
-        waited.lagging += keys.len() as u64 - found;
-        open = still;
-        if Instant::now() >= until {
-            waited.undecided = open.into_values().map(|(d, _)| d).collect();
-            break;
-        }
-    }
-    waited.drift.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(waited)
 }

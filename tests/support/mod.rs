@@ -2,6 +2,7 @@
 //! seeds that are printed.
 
 pub mod embedded;
+pub mod pair;
 pub mod services;
 
 use std::path::Path;

@@ -14,8 +14,8 @@ use crate::strategies::draft::{self, Fill, Pair};
 use crate::strategies::{Bug, Refused};
 
 use look::{Sides, Tables};
+pub(in crate::cli) use places::Given;
 use places::Place;
-pub(in crate::cli) use places::{Given, Misused};
 
 /// Tables of a database that a message lists.
 const TABLES_SHOWN_MAX: usize = 20;

@@ -8,14 +8,20 @@ use anyhow::{Context as _, Result};
 
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
-    self, Applied as Written, Bound, DatabaseKind, DatabaseUrl, Log as WrittenLog, Playbook,
+    self, Applied as Written, DatabaseKind, DatabaseUrl, Log as WrittenLog, Playbook,
 };
 use crate::store::{Access, Acts, Store, TableName};
+use crate::strategies::bounds::Bound;
+use crate::strategies::reconcile::Plan;
 use crate::strategies::{Applied, CopyView, SourcePart, Systems};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
+mod exchanged;
 pub(super) mod init;
+mod select;
 mod view;
+
+pub(super) use select::{bound, selection};
 
 /// What the systems are opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,10 @@ pub(super) enum Use {
     Plan,
     /// Rebuilding.
     Replay,
+    /// Planning repairs: nothing is written, and the primary itself is read, never a replica.
+    RepairPlan,
+    /// Repairing.
+    Repair,
 }
 
 /// A playbook with its systems opened.
@@ -36,21 +46,50 @@ pub(super) struct Wired {
     pub(super) systems: Systems,
     /// The views asked for.
     pub(super) views: Vec<CopyView>,
-    /// Rows that a swap may drop, when the playbook says so.
-    pub(super) deletes_max: Option<u64>,
+    /// Repairs at most, when the playbook says so.
+    pub(super) repairs_max: Option<Bound>,
+    /// Rows that may be dropped or deleted at most, when the playbook says so.
+    pub(super) deletes_max: Option<Bound>,
+}
+
+impl Wired {
+    /// Whether a run that died left repairs of the plan's table unconfirmed.
+    pub(super) async fn has_unconfirmed(&self, plan: &Plan) -> Result<bool> {
+        let table = &plan.view.table.table;
+        Ok(!self.systems.read_store.unconfirmed(table).await?.is_empty())
+    }
 }
 
 /// Loads a playbook, opens what it names, and wires the views asked for (all of them, when none is named).
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
     let systems = systems(&playbook, purpose).await?;
-    let wired = view::wire(&playbook, views, &systems).await?;
+    let wired = match view::wire(&playbook, views, &systems.primary, &systems.read_store).await {
+        Ok(wired) => wired,
+        Err(_) if exchanged::would_fit(&playbook, views, &systems).await => {
+            return Err(exchanged::refusal().into());
+        }
+        Err(e) => return Err(e),
+    };
+    if matches!(purpose, Use::RepairPlan | Use::Repair) {
+        exchanged::check(&systems, &wired).await?;
+    }
     Ok(Wired {
         name: playbook.name.clone(),
         views: wired,
-        deletes_max: deletes_max(&playbook),
+        repairs_max: playbook.limits.repairs_max.map(select::of_written),
+        deletes_max: playbook.limits.deletes_max.map(select::of_written),
         systems,
     })
+}
+
+/// Opens the read store alone: what was written into it needs no primary to be looked at or taken back.
+pub(super) async fn open_read_store(path: &Path, write: bool) -> Result<Store> {
+    let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
+    let access = if write { Access::Write } else { Access::Read };
+    store(&playbook.read_store, access)
+        .await
+        .context("read store")
 }
 
 async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
@@ -58,7 +97,7 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
         (Some(replica), Use::Verify) => replica,
         _ => &playbook.primary.url,
     };
-    let access = if purpose == Use::Replay {
+    let access = if matches!(purpose, Use::Replay | Use::Repair) {
         Access::Write
     } else {
         Access::Read
@@ -71,10 +110,10 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     Ok(Systems {
         primary: primary.context("primary")?,
         read_store: read_store.context("read store")?,
-        log: if purpose == Use::Verify {
-            None
-        } else {
+        log: if matches!(purpose, Use::Plan | Use::Replay) {
             Some(log(playbook).await?)
+        } else {
+            None
         },
         applied: match &playbook.applied {
             Written::ConsumerGroup(name) => Applied::ConsumerGroup(name.clone()),
@@ -133,14 +172,6 @@ fn table_name(written: &playbook::TableName) -> TableName {
     }
 }
 
-/// Percentages need a table's size; a later command knows it.
-fn deletes_max(playbook: &Playbook) -> Option<u64> {
-    match playbook.limits.deletes_max {
-        Some(Bound::Rows(rows)) => Some(rows),
-        _ => None,
-    }
-}
-
 /// A new run id: the time in UTC and four random digits, fit for a schema name.
 pub(super) fn run_id() -> String {
     use std::hash::{BuildHasher, RandomState};
@@ -165,7 +196,7 @@ pub(super) fn run_id() -> String {
 async fn source_part(
     playbook: &Playbook,
     name: &str,
-    systems: &Systems,
+    primary: &Store,
 ) -> Result<SourcePart, anyhow::Error> {
     let Some(source) = playbook.sources.iter().find(|s| s.name == name) else {
         unreachable!("the playbook checks that every view's source exists");
@@ -173,8 +204,7 @@ async fn source_part(
     Ok(SourcePart {
         name: source.name.clone(),
         topic: source.topic.clone(),
-        table: systems
-            .primary
+        table: primary
             .catalog(&table_name(&source.table))
             .await
             .context("primary")?,

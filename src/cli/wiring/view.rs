@@ -9,14 +9,15 @@ use crate::projection::cell::Cell;
 use crate::projection::mapping::{From, Mapping, Target, Test};
 use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::{Acts, Catalog};
-use crate::strategies::{CopyView, SourcePart, Systems};
+use crate::store::{Acts, Catalog, Store};
+use crate::strategies::{CopyView, SourcePart};
 
 /// Wires the views asked for.
 pub(super) async fn wire(
     playbook: &Playbook,
     asked: &[String],
-    systems: &Systems,
+    primary: &Store,
+    read_store: &Store,
 ) -> Result<Vec<CopyView>> {
     let mut problems = Vec::new();
     for name in asked {
@@ -40,8 +41,8 @@ pub(super) async fn wire(
     {
         let name = table_name(&view.table);
         let (source, table) = tokio::join!(
-            source_part(playbook, &view.from, systems),
-            systems.read_store.catalog(&name)
+            source_part(playbook, &view.from, primary),
+            read_store.catalog(&name)
         );
         let (source, table) = (source?, table.context("read store")?);
         let mut wiring = Wiring {
@@ -314,7 +315,7 @@ impl Wiring<'_> {
 }
 
 /// A test with its values read as the column's type; the value that is none as the error.
-fn test(written: &WrittenTest, kind: &ColumnType) -> Result<Test, String> {
+pub(super) fn test(written: &WrittenTest, kind: &ColumnType) -> Result<Test, String> {
     Ok(match written {
         WrittenTest::AnyOf(values) => Test::AnyOf(
             values

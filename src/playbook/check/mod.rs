@@ -15,7 +15,7 @@ use serde_yaml::Value;
 
 pub(super) use self::later::Later;
 use self::reader::Reader;
-use super::checked::{Cutover, Database, Limits, Playbook, Scalar, View};
+use super::checked::{Bound, Cutover, Database, Limits, Playbook, Scalar, Test, View};
 use super::marks::Marks;
 use super::problem::Findings;
 use super::raw;
@@ -84,6 +84,21 @@ pub(super) fn playbook(
         cutover,
         limits,
     })
+}
+
+/// The filter in `tree`, which was given alone, or `None` with at least one finding.
+pub(super) fn filter(
+    tree: Value,
+    marks: &Marks,
+    findings: &mut Findings,
+) -> Option<Vec<(String, Test)>> {
+    let mut reader = Reader {
+        folder: Path::new(""),
+        marks,
+        findings,
+    };
+    let field = serde_yaml::from_value(tree).unwrap_or_default();
+    view::filter(&mut reader, "", field)
 }
 
 fn version(reader: &mut Reader<'_>, field: Field<Scalar>) {
@@ -187,6 +202,11 @@ fn cutover(reader: &mut Reader<'_>, field: Field<Section<raw::Cutover>>) -> Opti
         pause_max,
         writer_role,
     })
+}
+
+/// A bound that was given alone.
+pub(super) fn bound(text: &str) -> Option<Bound> {
+    values::bound(&Scalar::Text(text.to_owned()))
 }
 
 fn limits(reader: &mut Reader<'_>, field: Field<Section<raw::Limits>>) -> Limits {

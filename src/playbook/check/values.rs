@@ -75,7 +75,7 @@ fn duration(text: &str) -> Option<Duration> {
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
-fn bound(written: &Scalar) -> Option<Bound> {
+pub(super) fn bound(written: &Scalar) -> Option<Bound> {
     match written {
         Scalar::Int(rows) => u64::try_from(*rows).ok().map(Bound::Rows),
         Scalar::Text(text) => match text.strip_suffix('%') {

@@ -36,10 +36,7 @@ pub(super) fn view(
     if let (Some(key), Some(columns)) = (&key, &columns) {
         key_is_mapped(reader, &at("key"), key, columns);
     }
-    let filter = reader.get(&at("where"), raw.filter).unwrap_or_default();
-    let filter = reader.each(&at("where"), filter, |reader, path, column, written| {
-        test(reader, path, written).map(|test| (column.to_owned(), test))
-    });
+    let filter = filter(reader, &at("where"), raw.filter);
     let scope = reader.text(&at("scope"), raw.scope);
     let from = if is_query {
         None
@@ -58,6 +55,18 @@ pub(super) fn view(
         },
         scope,
         line: reader.line(path),
+    })
+}
+
+/// An AND of tests, each of one column.
+pub(super) fn filter(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Entries<raw::Test>>,
+) -> Option<Vec<(String, Test)>> {
+    let entries = reader.get(path, field).unwrap_or_default();
+    reader.each(path, entries, |reader, path, column, written| {
+        test(reader, path, written).map(|test| (column.to_owned(), test))
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::super::table_name;
-use super::places::Misused;
 use super::written;
+use crate::cli::flags::Usage;
 use crate::playbook::{self, is_sayable_column};
 use crate::store::{Acts, Catalog, Store, StoreError};
 use crate::strategies::Refused;
@@ -68,7 +68,7 @@ impl Sides {
         let mut catalogs: Vec<Catalog> = Vec::new();
         for name in names {
             let table = playbook::TableName::read(name).ok_or_else(|| {
-                Misused(format!(
+                Usage(format!(
                     "--table {name} names no table; write `table` or `schema.table`"
                 ))
             })?;

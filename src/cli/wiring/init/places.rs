@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::cli::flags::Usage;
 use crate::playbook::{self, DatabaseUrl};
 use crate::strategies::Refused;
 
@@ -16,11 +17,6 @@ pub(in crate::cli) struct Given {
     /// Whether it stands on the command line.
     pub(in crate::cli) typed: bool,
 }
-
-/// The command line says what it must not, or what cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(in crate::cli) struct Misused(pub(in crate::cli) String);
 
 /// A database: where it is, and how the playbook says so.
 #[derive(Debug)]
@@ -38,16 +34,16 @@ impl Place {
                 "{flag} holds a password, and everybody on this machine can read command lines; put the URL into the \
                  environment variable {variable} and leave {flag} out, or name a variable in it: '${{NAME}}'"
             );
-            return Err(Misused(problem).into());
+            return Err(Usage(problem).into());
         }
         let text = if given.typed {
             let expanded = playbook::expanded(&given.text, &from_environment);
-            expanded.map_err(|problem| Misused(format!("{named}: {problem}")))?
+            expanded.map_err(|problem| Usage(format!("{named}: {problem}")))?
         } else {
             given.text.clone()
         };
         let url = playbook::url(&text, Path::new(""))
-            .map_err(|problem| Misused(format!("{named} {problem}")))?;
+            .map_err(|problem| Usage(format!("{named} {problem}")))?;
         let written = match moved(&url, file)? {
             Some(moved) => moved,
             None if given.typed => given.text.clone(),
@@ -77,7 +73,7 @@ pub(super) fn brokers(given: &Given) -> Result<Brokers> {
     }
     let expanded = playbook::expanded(&given.text, &from_environment);
     Ok(Brokers {
-        expanded: expanded.map_err(|problem| Misused(format!("--brokers: {problem}")))?,
+        expanded: expanded.map_err(|problem| Usage(format!("--brokers: {problem}")))?,
         written: given.text.clone(),
     })
 }
