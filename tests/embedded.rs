@@ -313,15 +313,53 @@ fn the_demo_finds_what_it_planted() {
     let ran =
         crate::support::run(crate::support::command(&["demo", "bank"]).current_dir(folder.path()))
             .exit(0);
-    for found in [
-        "account=7 ",
-        "account=13 ",
-        "account=21 ",
-        "account=28 ",
-        "38 rows equal the primary",
-    ] {
-        assert!(ran.stdout.contains(found), "{found}: {}", ran.stdout);
+    let first = ran.stdout.split("trueup reconcile").next().unwrap();
+    for found in ["3 ", "7 ", "13 ", "21 ", "28 ", "32 "] {
+        assert!(
+            first.contains(&format!("account={found}")),
+            "{found}: {}",
+            ran.stdout
+        );
     }
+    assert_eq!(first.matches("account=").count(), 6);
+    assert!(
+        ran.stdout.contains("38 rows equal the primary"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.lines().count() <= 100, "about two screens");
+
+    // What it leaves is in sync, and what is planted there by hand is found: that, and nothing else.
+    let bank = folder.path().join("bank");
+    let playbook = crate::support::text(&bank.join("playbook.yaml"));
+    let verify = ["verify", &playbook, "--format", "json"];
+    crate::support::trueup(&verify).exit(0);
+    Embedded::connect(&bank.join("read.db"))(
+        "UPDATE account_list SET cents = cents + 1 WHERE account IN (2, 40); UPDATE account_list SET holder = '' WHERE account = 5;
+         DELETE FROM account_list WHERE account = 1; INSERT INTO account_list VALUES (99, 'nobody', 0, 'open')",
+    );
+    let found = crate::support::trueup(&verify).exit(1).json();
+    let samples = found["views"][0]["samples"].as_array().unwrap().clone();
+    let planted: Vec<String> = samples
+        .iter()
+        .map(|s| {
+            format!(
+                "{} {}",
+                s["key"]["account"].as_str().unwrap(),
+                s["kind"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        planted,
+        [
+            "1 missing",
+            "2 changed",
+            "5 changed",
+            "40 changed",
+            "99 extra"
+        ]
+    );
     crate::support::run(crate::support::command(&["demo", "bank"]).current_dir(folder.path()))
         .exit(3)
         .says(&["exists already"]);

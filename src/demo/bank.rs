@@ -26,8 +26,10 @@ pub(super) struct Change {
 
 const OWNERS: [&str; 8] = ["Ada", "Bo", "Chen", "Dara", "Eve", "Femi", "Gus", "Hana"];
 const ACCOUNTS: u32 = 40;
+/// The account of the last change of the week.
+const LAST: u32 = 3;
 
-/// Opens accounts, moves money, freezes one and closes two; returns the changes in order.
+/// Commands: opens accounts, moves money, freezes one account and closes two; returns the changes in order.
 pub(super) async fn live_through_a_week(primary: &mut SqliteConnection) -> Result<Vec<Change>> {
     let mut bank = Bank {
         accounts: Vec::new(),
@@ -44,6 +46,7 @@ pub(super) async fn live_through_a_week(primary: &mut SqliteConnection) -> Resul
     bank.freeze(13);
     bank.close(21);
     bank.close(34);
+    bank.deposit(LAST, 2_500);
     bank.save(primary).await?;
     Ok(bank.changes)
 }

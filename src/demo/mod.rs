@@ -29,26 +29,56 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step {
-        why: "Does the read table say what the primary says? It differs in five rows, so the exit code is 1:",
-        arguments: &["verify", "{}", "--show-values"],
+        why: "Does the read table say what the primary says? No, and the exit code says so to a scheduled job:",
+        arguments: &["verify", "{}"],
         exit: Exit::Drift,
     },
     Step {
-        why: "What would a rebuild from the log do? A dry run writes nothing:",
-        arguments: &["replay", "big-bang", "{}", "--dry-run"],
+        why: "What would a repair write, row by row, from the primary? A dry run, which writes nothing:",
+        arguments: &["reconcile", "{}", "--show-values"],
+        exit: Exit::Drift,
+    },
+    Step {
+        why: "The repair. Each row is written only while it is still as it was found, and journalled as it was:",
+        arguments: &["reconcile", "{}", "--apply", "--yes", "--quiet"],
         exit: Exit::Done,
     },
     Step {
-        why: "The rebuild: every record once more, the newest per account by its position in the primary, not by its place in\nthe log, into a shadow that is compared with the primary before it takes the table's place:",
+        why: "Now they agree:",
+        arguments: &["verify", "{}"],
+        exit: Exit::Done,
+    },
+    Step {
+        why: "Was that a mistake? What was journalled can be taken back, unless somebody has written the row since:",
+        arguments: &["undo", "{}", "latest", "--yes", "--quiet"],
+        exit: Exit::Done,
+    },
+    Step {
+        why: "The drift is back. The other way to repair it: the whole log once more into a table beside the live one. The newest\n\
+              event of an account wins by its position in the primary, not by its place in the log; the result is compared with\n\
+              the primary before it takes the live table's place:",
         arguments: &["replay", "big-bang", "{}", "--yes", "--quiet"],
         exit: Exit::Done,
     },
     Step {
-        why: "And again:",
+        why: "And again they agree. What was done here, for whoever asks later:",
+        arguments: &["runs", "{}"],
+        exit: Exit::Done,
+    },
+    Step {
+        why: "",
         arguments: &["verify", "{}"],
         exit: Exit::Done,
     },
 ];
+
+/// What is wrong with the read table, and why.
+const PLANTED: &str = "\
+Commands changed the accounts in primary.db; log.jsonl has each change as a Debezium record; a projector made the table
+account_list in read.db of them. It is like many: it had an event still to read (account 3), failed on three and went on
+(7 was never opened, 13 never frozen, 21 never closed), and let an older event overwrite a newer one when the topic got a
+third partition (32). And somebody edited a row by hand (28).
+";
 
 /// Builds the system in `folder` and walks through it, saying what it does through `say`.
 ///
@@ -68,12 +98,7 @@ pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
     runtime
         .block_on(build(folder))
         .with_context(|| format!("building {}", folder.display()))?;
-    say(&format!(
-        "A bank in {}: accounts in primary.db, every change of them as a Debezium record in log.jsonl, and a copy in read.db,\n\
-         kept by a projector that skipped three events and, when the topic got a third partition, let an older event\n\
-         overwrite a newer one. Somebody also edited a row by hand.\n",
-        folder.display()
-    ))?;
+    say(&format!("A bank in {}.\n{PLANTED}", folder.display()))?;
     let playbook = folder.join("playbook.yaml").to_string_lossy().into_owned();
     for step in STEPS {
         let arguments: Vec<&str> = step
@@ -81,11 +106,12 @@ pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
             .iter()
             .map(|a| if *a == "{}" { playbook.as_str() } else { a })
             .collect();
-        say(&format!(
-            "\n{}\n\n$ trueup {}\n",
-            step.why,
-            arguments.join(" ")
-        ))?;
+        let why = if step.why.is_empty() {
+            String::new()
+        } else {
+            format!("\n{}\n", step.why)
+        };
+        say(&format!("{why}\n$ trueup {}\n", arguments.join(" ")))?;
         let line = std::iter::once("trueup").chain(arguments).map(Into::into);
         let exit = run(line);
         if exit != step.exit {
@@ -95,9 +121,12 @@ pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
                 step.exit.code()
             );
         }
+        if exit != Exit::Done {
+            say(&format!("(exit code {})\n", exit.code()))?;
+        }
     }
     say(&format!(
-        "\nThe folder is yours: change a row of read.db, and verify {playbook} again.\n"
+        "\nThe folder is yours: change rows of read.db, and run `trueup verify {playbook}` again.\n"
     ))?;
     Ok(Exit::Done)
 }
