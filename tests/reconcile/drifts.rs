@@ -444,15 +444,14 @@ impl Case {
             pair.dump(Side::Read, "r", &refs(ours)),
             pair.dump(Side::Primary, "p", &refs(theirs)),
         );
-        let touched = pair.lines(Side::Read, "SELECT op || ' ' || k FROM touched ORDER BY 1");
-        let mut distinct = touched.clone();
-        distinct.dedup();
+        // All, and all different: a key may hold a line break, so they are not read as lines.
+        let query = "SELECT count(*) FROM touched UNION ALL SELECT count(*) FROM (SELECT DISTINCT k FROM touched) AS keys";
+        let drifts = self.drifts.len().to_string();
         assert_eq!(
-            touched.len(),
-            self.drifts.len(),
-            "a row was touched that was right, or twice: {touched:?}"
+            pair.lines(Side::Read, query),
+            [drifts.as_str(), &drifts],
+            "a row was touched that was right, or twice"
         );
-        assert_eq!(touched, distinct);
         pair.trueup(&["verify", "{}"]).exit(0);
         pair.trueup(&["undo", "{}", "latest", "--yes", "--quiet"])
             .exit(0);
