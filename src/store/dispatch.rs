@@ -88,6 +88,12 @@ impl Acts for Store {
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
         each!(self.write_position().await)
     }
+    async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {
+        each!(self.slot(name).await)
+    }
+    async fn emit(&self, message: &str) -> Result<bool, StoreError> {
+        each!(self.emit(message).await)
+    }
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
         each!(self.query(sql).await)
     }

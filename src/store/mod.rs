@@ -194,6 +194,19 @@ impl fmt::Display for Blocker {
     }
 }
 
+/// A replication slot: how far its reader, the connector, has confirmed the primary's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// First word of the position up to which everything is confirmed.
+    pub confirmed: u64,
+    /// Whether somebody reads it now.
+    pub active: bool,
+    /// Bytes of the primary's log that are not confirmed.
+    pub behind_bytes: u64,
+    /// How long the newest confirmed position took, in seconds, where the role may know.
+    pub seconds: Option<f64>,
+}
+
 /// A table being built beside the live one.
 #[derive(Clone, Debug)]
 pub struct Shadow {
@@ -320,6 +333,11 @@ pub trait Acts {
     async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError>;
     /// The position in the database's own log that everything visible now lies before; `None` where it has none.
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError>;
+    /// The replication slot of that name; `None` where there is none.
+    async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError>;
+    /// Puts a message into the database's own log, if it has one and the role may; whether it did. Whoever reads that log
+    /// then confirms this position even where nothing is written. It is no write: no table, no transaction number.
+    async fn emit(&self, message: &str) -> Result<bool, StoreError>;
     /// The first column and row of a query of the playbook, as text rows (checkpoint queries).
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError>;
 

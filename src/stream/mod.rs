@@ -13,6 +13,7 @@ pub mod limits;
 mod progress;
 mod types;
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
@@ -70,6 +71,23 @@ impl Log {
         match self {
             Log::Kafka(kafka) => kafka.read(ranges, stop, kafka::Gaps::Prove, each),
             Log::Archive(archive) => archive.read(ranges, stop, each),
+        }
+    }
+
+    /// [`Log::read`] for who can neither fail nor be stopped from outside.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn scan(
+        &self,
+        ranges: &[Range],
+        mut each: impl FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StreamError> {
+        let never = AtomicBool::new(false);
+        match self.read(ranges, &never, |record| Ok::<_, Infallible>(each(record))) {
+            Ok(_) => Ok(()),
+            Err(ReadError::Stream(error)) => Err(error),
+            Err(ReadError::Sink(never)) => match never {},
         }
     }
 

@@ -59,6 +59,26 @@ pub struct Range {
     pub to: i64,
 }
 
+impl Range {
+    /// What came into a topic between two looks at its ends; a partition that was not there at the first is new.
+    #[must_use]
+    pub fn between(topic: &Arc<str>, from: &[Extent], to: &[Extent]) -> Vec<Range> {
+        let start = |e: &Extent| {
+            let before = from.iter().find(|b| b.partition == e.partition);
+            before.map_or(e.start, |b| b.end.max(e.start))
+        };
+        to.iter()
+            .map(|e| Range {
+                topic: Arc::clone(topic),
+                partition: e.partition,
+                from: start(e),
+                to: e.end,
+            })
+            .filter(|r| r.from < r.to)
+            .collect()
+    }
+}
+
 /// How far a read came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -347,18 +347,33 @@ fn binlog(source: &SourceBlock<'_>) -> Option<[u64; 3]> {
     Some([number, source.pos?, source.row.unwrap_or_default()])
 }
 
-/// What a record offers to order by, for the plan.
-#[must_use]
-pub fn offered_order(value: &[u8]) -> Option<Order> {
+/// The source block of a record, where it is a change record of Debezium.
+fn source_block<T>(value: &[u8], read: impl FnOnce(SourceBlock<'_>) -> Option<T>) -> Option<T> {
     let at = Position {
         topic: "",
         partition: 0,
         offset: 0,
     };
-    let source = read_envelope(at, value, &Names::default()).ok()?.source?;
-    if source.lsn.is_some() {
-        Some(Order::Lsn)
-    } else {
-        binlog(&source).map(|_| Order::Binlog)
-    }
+    read_envelope(at, value, &Names::default())
+        .ok()?
+        .source
+        .and_then(read)
+}
+
+/// What a record offers to order by, for the plan.
+#[must_use]
+pub fn offered_order(value: &[u8]) -> Option<Order> {
+    source_block(value, |source| {
+        if source.lsn.is_some() {
+            Some(Order::Lsn)
+        } else {
+            binlog(&source).map(|_| Order::Binlog)
+        }
+    })
+}
+
+/// When the change of a record was made in the primary, in milliseconds since 1970 by the primary's clock.
+#[must_use]
+pub fn changed_at(value: &[u8]) -> Option<i64> {
+    source_block(value, |source| source.ts_ms)
 }

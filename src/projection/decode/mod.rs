@@ -12,7 +12,7 @@ use super::record::Position;
 use super::types::Column;
 use super::version::IdentityChanged;
 
-pub use debezium::{Decoder, offered_order};
+pub use debezium::{Decoder, changed_at, offered_order};
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]

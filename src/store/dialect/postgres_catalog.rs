@@ -63,6 +63,28 @@ pub const IDENTITY: &str = "SELECT (SELECT system_identifier::text FROM pg_contr
 pub const WRITE_POSITION: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
      ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn)::text";
 
+/// A message in the write-ahead log. It needs no write grant and works in a read-only transaction.
+#[must_use]
+pub fn emit(message: &str) -> String {
+    format!(
+        "SELECT pg_logical_emit_message(FALSE, 'trueup', {})",
+        string(message)
+    )
+}
+
+/// A replication slot: confirmed position, whether it is read, bytes behind, seconds that its reader is behind.
+#[must_use]
+pub fn slot(name: &str) -> String {
+    format!(
+        "SELECT (coalesce(s.confirmed_flush_lsn, s.restart_lsn) - '0/0'::pg_lsn)::text, s.active, \
+         greatest(w.now - coalesce(s.confirmed_flush_lsn, s.restart_lsn), 0)::text, extract(epoch FROM r.flush_lag)::float8 \
+         FROM pg_replication_slots s CROSS JOIN (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+         ELSE pg_current_wal_insert_lsn() END) AS w (now) LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid \
+         WHERE s.slot_name = {}",
+        string(name)
+    )
+}
+
 /// What hangs on a table and is neither carried over nor known to be harmless, as (what, name).
 ///
 /// Carried: columns, defaults, checks, NOT NULL, primary, unique and exclusion keys, indexes, owner, grants, comments,

@@ -21,8 +21,8 @@ use tokio::sync::Mutex;
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
-    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Start,
-    StoreError, Swapped, TableName, Target, Write, WritePermit,
+    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
+    Start, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -264,6 +264,14 @@ impl Acts for Postgres {
 
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
         self.read_position().await
+    }
+
+    async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {
+        self.read_slot(name).await
+    }
+
+    async fn emit(&self, message: &str) -> Result<bool, StoreError> {
+        self.emit_message(message).await
     }
 
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {

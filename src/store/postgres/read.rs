@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::{Digest, Postgres, RowStream, Scan, StoreError, execute, fail, get};
+use super::{Digest, Postgres, RowStream, Scan, Slot, StoreError, execute, fail, get};
 use crate::projection::cast;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
@@ -179,6 +179,34 @@ impl Postgres {
         Ok(text
             .and_then(|t| t.parse().ok())
             .map(|position| [position, 0, 0]))
+    }
+
+    pub(super) async fn read_slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {
+        let rows = self
+            .ask("asking for the replication slot", &questions::slot(name))
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let number = |at| Ok::<u64, StoreError>(get::<String>(row, at)?.parse().unwrap_or(0));
+        Ok(Some(Slot {
+            confirmed: number(0)?,
+            active: get(row, 1)?,
+            behind_bytes: number(2)?,
+            seconds: get(row, 3)?,
+        }))
+    }
+
+    /// Who may not, or asks a standby, has to do without.
+    pub(super) async fn emit_message(&self, message: &str) -> Result<bool, StoreError> {
+        let act = "putting a message into the log";
+        match self.ask(act, &questions::emit(message)).await {
+            Err(StoreError::Denied { problem, .. } | StoreError::Sql { problem, .. }) => {
+                tracing::debug!(problem, "no message was put into the primary's log");
+                Ok(false)
+            }
+            asked => asked.map(|_| true),
+        }
     }
 
     pub(super) async fn read_query(

@@ -38,8 +38,8 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
-    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Start,
-    StoreError, Swapped, TableName, Target, Write, WritePermit,
+    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
+    Start, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -179,6 +179,14 @@ impl Acts for Sqlite {
     /// SQLite keeps no log that has positions.
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
         Ok(None)
+    }
+
+    async fn slot(&self, _: &str) -> Result<Option<Slot>, StoreError> {
+        Ok(None)
+    }
+
+    async fn emit(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, StoreError> {
