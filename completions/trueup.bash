@@ -28,6 +28,9 @@ _trueup() {
             trueup,init)
                 cmd="trueup__subcmd__init"
                 ;;
+            trueup,lag)
+                cmd="trueup__subcmd__lag"
+                ;;
             trueup,reconcile)
                 cmd="trueup__subcmd__reconcile"
                 ;;
@@ -54,6 +57,9 @@ _trueup() {
                 ;;
             trueup__subcmd__help,init)
                 cmd="trueup__subcmd__help__subcmd__init"
+                ;;
+            trueup__subcmd__help,lag)
+                cmd="trueup__subcmd__help__subcmd__lag"
                 ;;
             trueup__subcmd__help,reconcile)
                 cmd="trueup__subcmd__help__subcmd__reconcile"
@@ -92,7 +98,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify runs undo init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -134,7 +140,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify runs undo init demo completions help"
+            opts="replay reconcile verify lag runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -190,6 +196,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__lag)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -312,6 +332,44 @@ _trueup() {
                     ;;
                 --out)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__lag)
+            opts="-v -q -h --view --max-events --max-time --watch --metrics-file --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -518,7 +576,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__verify)
-            opts="-v -q -h --view --format --show-values --lag-wait --no-hash --verbose --quiet --help"
+            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --metrics-file --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -533,6 +591,14 @@ _trueup() {
                     return 0
                     ;;
                 --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

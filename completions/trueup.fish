@@ -31,6 +31,7 @@ complete -c trueup -n "__fish_trueup_needs_command" -s V -l version -d 'Print ve
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "replay" -d 'Rebuild a view from the log'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
@@ -84,11 +85,23 @@ complete -c trueup -n "__fish_trueup_using_subcommand verify" -l view -d 'Only t
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l time-budget -d 'End after this time, whatever is not decided by then; `10m` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l metrics-file -d 'Also write metrics to this file, as OpenMetrics text for a textfile collector; it is replaced in one step' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l show-values -d 'Show values of differing columns, not only keys and column names'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l no-hash -d 'Merge every row instead of comparing hashes first'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l max-events -d 'Exit with 1 when more events than this are not applied' -r
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l max-time -d 'Exit with 1 when either half is behind for longer than this, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l watch -d 'Look again every so often, until interrupted' -r
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l metrics-file -d 'Also write metrics to this file, as OpenMetrics text for a textfile collector; it is replaced in one step' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand runs" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand runs" -s v -l verbose -d 'Say more on stderr; twice for even more'
@@ -117,13 +130,14 @@ complete -c trueup -n "__fish_trueup_using_subcommand demo" -s h -l help -d 'Pri
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify runs undo init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag runs undo init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'

@@ -52,3 +52,11 @@ pub const REPAIRS_MAX_AT_LEAST: u64 = 1_000;
 pub const DIFFERENCES_SHOWN: usize = 20;
 /// How long a saved plan is good for.
 pub const PLAN_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Time between two looks at how far the log has the primary, or the projector the log.
+pub const LAG_LOOK: Duration = Duration::from_millis(250);
+/// What a projector gets to write what its group has already committed: Kafka's own interval of auto-commits.
+pub const COMMIT_AHEAD: Duration = Duration::from_secs(5);
+/// What differing keys get to agree by themselves where nothing can tell whether they are under way.
+pub const HEAL_WAIT: Duration = Duration::from_secs(10);
+/// What records sent before a message of our own get to arrive in other partitions after it.
+pub const IN_FLIGHT: Duration = Duration::from_secs(1);

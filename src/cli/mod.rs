@@ -9,6 +9,8 @@ mod exit;
 mod files;
 mod flags;
 mod init;
+mod lag;
+mod metrics;
 mod reconcile;
 mod replay;
 mod runs;
@@ -45,6 +47,7 @@ enum Command {
     Replay(replay::Replay),
     Reconcile(reconcile::Args),
     Verify(verify::Args),
+    Lag(lag::Args),
     Runs(runs::Args),
     Undo(undo::Args),
     Init(init::Args),
@@ -77,6 +80,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Runs(args) => on_runtime(runs::run(args, &context)),
         Command::Undo(args) => on_runtime(undo::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
+        Command::Lag(args) => on_runtime(lag::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };
     outcome.unwrap_or_else(|e| {

@@ -160,13 +160,15 @@ async fn apply_one(
     context: &Context,
     stop: &std::sync::atomic::AtomicBool,
 ) -> Result<Exit> {
-    if plan.repairs.is_empty() && plan.undecided > 0 {
-        return Ok(Exit::Incomplete);
+    let undecided = plan.undecided > 0;
+    if !apply::has_work(&wired.systems, plan).await? {
+        return Ok(if undecided {
+            Exit::Incomplete
+        } else {
+            Exit::Done
+        });
     }
     let report = plan.report(0);
-    if plan.repairs.is_empty() && !wired.has_unconfirmed(plan).await? {
-        return Ok(Exit::Done);
-    }
     let permit = args.consent.to_repair(&report.table, &report.act())?;
     let progress = context.progress();
     let done = apply::apply(&wired.systems, plan, &permit, &progress, stop).await;
@@ -178,7 +180,7 @@ async fn apply_one(
         Format::Json => context.print(&format!("{}\n", report.json()))?,
         Format::Table => context.print(&report.text(&undo))?,
     }
-    Ok(if done.tally.is_complete() && plan.undecided == 0 {
+    Ok(if done.tally.is_complete() && !undecided {
         Exit::Done
     } else {
         Exit::Incomplete

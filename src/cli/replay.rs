@@ -133,8 +133,9 @@ async fn offsets(
     view: &crate::strategies::CopyView,
 ) -> Result<Vec<(String, i32, i64)>> {
     if let Some(time) = crate::projection::calendar::read_timestamp_tz(until) {
-        let (log, topic) = (wired.systems.log()?, view.source.topic.clone());
-        let found = plan::blocking(move || log.offsets_at(&topic, time / 1_000)).await?;
+        let (log, topic) = (wired.systems.log().await?, view.source.topic.clone());
+        let found =
+            crate::strategies::blocking(move || log.offsets_at(&topic, time / 1_000)).await?;
         return Ok(found
             .into_iter()
             .map(|(p, o)| (view.source.topic.clone(), p, o))

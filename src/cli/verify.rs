@@ -1,13 +1,16 @@
 //! `trueup verify`
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Result;
 
 use super::context::Format;
 use super::flags::Wait;
+use super::metrics::MetricsFile;
 use super::{Context, Exit, wiring};
 use crate::limits;
+use crate::report::metrics::Metrics;
 use crate::report::verdict::{PlaybookVerdict, Verdict};
 use crate::report::{json, table};
 use crate::strategies::verify::{self, Options};
@@ -30,9 +33,14 @@ pub(super) struct Args {
     /// How long to wait for lag to pass, `90s` for example
     #[arg(long, value_name = "TIME", default_value_t = Wait(limits::LAG_WAIT))]
     lag_wait: Wait,
+    /// End after this time, whatever is not decided by then; `10m` for example
+    #[arg(long, value_name = "TIME")]
+    time_budget: Option<Wait>,
     /// Merge every row instead of comparing hashes first
     #[arg(long)]
     no_hash: bool,
+    #[command(flatten)]
+    metrics: MetricsFile,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
@@ -46,27 +54,49 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
 /// Every playbook, one after the other; one that fails does not keep the others from being verified.
 async fn all(args: &Args, context: &Context) -> Result<Exit> {
     let mut exits = Vec::new();
+    let mut metrics = Metrics::default();
     for playbook in &args.playbooks {
-        exits.push(match one(playbook, args, context).await {
-            Ok(exit) => exit,
+        let began = Instant::now();
+        let (name, exit) = match one(playbook, args, context).await {
+            Ok(verdict) => {
+                verdict.measure(&mut metrics);
+                let exit = exit_of(&verdict);
+                (verdict.playbook, exit)
+            }
             Err(e) => {
                 context.error(&e);
-                Exit::of(&e)
+                (wiring::name_of(playbook), Exit::of(&e))
             }
-        });
+        };
+        args.metrics
+            .ended(&mut metrics, &name, exit, began.elapsed());
+        exits.push(exit);
     }
+    args.metrics.write(&metrics)?;
     Ok(Exit::of_all(&exits))
 }
 
-async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<Exit> {
+fn exit_of(verdict: &PlaybookVerdict) -> Exit {
+    match verdict.verdict() {
+        Verdict::InSync => Exit::Done,
+        Verdict::Drift => Exit::Drift,
+        Verdict::Unknown => Exit::Incomplete,
+    }
+}
+
+async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<PlaybookVerdict> {
+    let until = args
+        .time_budget
+        .map(|budget| tokio::time::Instant::now() + budget.0);
     let wired = wiring::open(path, &args.view, wiring::Use::Verify).await?;
-    let options = Options {
-        lag_wait: args.lag_wait.0,
-        hash: !args.no_hash,
-    };
     let progress = context.progress();
     let mut views = Vec::new();
     for view in &wired.views {
+        let options = Options {
+            lag_wait: args.lag_wait.0,
+            until,
+            hash: !args.no_hash,
+        };
         let verdict = verify::verify(&wired.systems, view, options, &progress).await;
         views.push(verdict.map_err(|e| e.context(format!("view {}", view.name)))?);
     }
@@ -84,9 +114,5 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<E
             context.print(&table::verify(&verdict, look.values))?;
         }
     }
-    Ok(match verdict.verdict() {
-        Verdict::InSync => Exit::Done,
-        Verdict::Drift => Exit::Drift,
-        Verdict::Unknown => Exit::Incomplete,
-    })
+    Ok(verdict)
 }

@@ -66,8 +66,6 @@ pub enum Log {
 pub enum Captured {
     /// The connector's replication slot on the primary.
     Slot(String),
-    /// The topic of the connector's heartbeats.
-    Heartbeat(String),
 }
 
 /// How far the projector is.

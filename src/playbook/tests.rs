@@ -346,7 +346,7 @@ fn what_is_reported_once_is_not_reported_again() {
     books/shop.yaml:3: primary.url: the environment variable `A` is not set; set it, or give a default: `${A:-…}`
     books/shop.yaml:3: primary.url: the environment variable `C` is not set; set it, or give a default: `${C:-…}`
     books/shop.yaml:17: views.accounts_copy.key[1]: `account_id` is written twice; keep one of the two
-    books/shop.yaml:7: captured: says nothing; write `{ slot: name }` or `{ heartbeat: topic }`, or leave `captured` out
+    books/shop.yaml:7: captured: says nothing; write `{ slot: name }`, or leave `captured` out
     books/shop.yaml:19: views.accounts_copy.where.status[1]: must be one value, not a list; write one text or number
     books/shop.yaml:2: name: must be text, not a number; write one text, in quotes if it looks like something else
     "#);

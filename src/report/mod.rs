@@ -1,6 +1,8 @@
 //! What trueup says: tables, JSON and progress. Data in, text out; the command line writes it.
 
 pub mod json;
+pub mod lag;
+pub mod metrics;
 pub mod progress;
 pub mod reconcile;
 pub mod replay;

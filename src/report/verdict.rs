@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::metrics::Metrics;
 use crate::projection::cell::Cell;
 use crate::projection::diff::{Difference, Kind};
 use crate::projection::text;
@@ -149,6 +150,56 @@ pub struct PlaybookVerdict {
 }
 
 impl PlaybookVerdict {
+    /// Adds what it says to a file of metrics.
+    pub fn measure(&self, metrics: &mut Metrics) {
+        #[allow(clippy::cast_precision_loss)] // A gauge is a float.
+        let whole = |n: u64| n as f64;
+        for v in &self.views {
+            let view = [
+                ("playbook", self.playbook.as_str()),
+                ("view", v.view.as_str()),
+            ];
+            let in_sync = f64::from(v.verdict() == Verdict::InSync);
+            metrics.gauge(
+                "trueup_in_sync",
+                "Whether the view was in sync",
+                &view,
+                in_sync,
+            );
+            metrics.gauge(
+                "trueup_rows_checked",
+                "Keys compared",
+                &view,
+                whole(v.rows_checked),
+            );
+            metrics.gauge(
+                "trueup_lagging_keys",
+                "Keys that differed at first and agreed later",
+                &view,
+                whole(v.lagging),
+            );
+            metrics.gauge(
+                "trueup_unknown_keys",
+                "Keys that could not be decided",
+                &view,
+                whole(v.unknown),
+            );
+            for (kind, rows) in [
+                (Kind::Missing, v.missing),
+                (Kind::Extra, v.extra),
+                (Kind::Changed, v.changed),
+            ] {
+                let labels = [view[0], view[1], ("kind", kind.word())];
+                metrics.gauge(
+                    "trueup_drift_rows",
+                    "Keys that differ without lag explaining it",
+                    &labels,
+                    whole(rows),
+                );
+            }
+        }
+    }
+
     /// The worst verdict of its views.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

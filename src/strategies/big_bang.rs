@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::compare::{Comparison, Found};
 use super::load::{self, Loader};
-use super::plan::{Plan, blocking};
+use super::plan::Plan;
 use super::settle::Settler;
 
-use super::{Applied, Bug, Interrupted, Refused, Systems};
+use super::{Applied, Bug, Interrupted, Refused, Systems, blocking};
 use crate::limits;
 use crate::projection::change::Key;
 use crate::projection::counts::Counts;
@@ -194,7 +194,7 @@ impl Run<'_> {
             self.plan.order.clone(),
             self.plan.view.source.epochs.clone(),
         );
-        let decoder = Decoder::new(self.plan.source(), guard);
+        let decoder = Decoder::new(self.plan.view.decoded(), guard);
         let encoder = self.systems.read_store.encoder(&self.shadow);
         let loader = Loader::new(decoder, self.plan.view.mapping.clone(), encoder);
         self.progress
@@ -211,7 +211,7 @@ impl Run<'_> {
     /// One round: the ranges into the shadow, repeated keys folded, incomplete ones settled.
     async fn pass(&mut self, loader: Loader, ranges: Vec<Range>) -> Result<Loader> {
         let (loader, stopped) = load::load(
-            self.systems.log()?,
+            self.systems.log().await?,
             ranges,
             loader,
             &self.systems.read_store,
@@ -336,7 +336,7 @@ impl Run<'_> {
 
     /// What the log holds beyond the shadow.
     async fn ahead(&self, loader: &Loader) -> Result<Vec<Range>> {
-        let (log, name) = (self.systems.log()?, self.plan.topic.name.clone());
+        let (log, name) = (self.systems.log().await?, self.plan.topic.name.clone());
         let topic = blocking(move || log.topic(&name)).await?;
         let name: Arc<str> = topic.name.as_str().into();
         let mut ranges = Vec::new();
@@ -445,7 +445,7 @@ impl Run<'_> {
             return Ok(());
         };
         let (log, group, topic) = (
-            self.systems.log()?,
+            self.systems.log().await?,
             name.clone(),
             self.plan.topic.name.clone(),
         );

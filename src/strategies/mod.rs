@@ -18,9 +18,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
+use tokio::sync::OnceCell;
+
+use crate::projection::decode::Source;
 use crate::projection::mapping::Mapping;
 use crate::store::{Catalog, Store, TableName};
-use crate::stream::Log;
+use crate::stream::{Log, StreamError};
 
 /// How far the projector is, as far as the playbook says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +74,17 @@ pub struct CopyView {
 }
 
 impl CopyView {
+    /// Its source, as the decoder needs it.
+    #[must_use]
+    pub fn decoded(&self) -> Source {
+        Source {
+            name: self.source.name.clone(),
+            columns: self.mapping.source.clone(),
+            key: self.mapping.source_key.clone(),
+            former: self.former.clone(),
+        }
+    }
+
     /// The table that it lives in.
     #[must_use]
     pub fn table_name(&self) -> &TableName {
@@ -77,28 +92,82 @@ impl CopyView {
     }
 }
 
+/// How far the log has the primary, as far as the playbook says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// The connector confirms it in this replication slot.
+    Slot(String),
+    /// Nothing says it.
+    Unknown,
+}
+
+/// Opens the log. It may block.
+pub type OpenLog = Box<dyn Fn() -> Result<Log, StreamError> + Send + Sync>;
+
 /// The systems that a playbook names, opened.
 pub struct Systems {
-    /// The primary, read-only.
+    /// The primary, read-only; for heavy reads perhaps a replica of it.
     pub primary: Store,
+    /// The primary itself, where `primary` is a replica.
+    pub origin: Option<Store>,
     /// The read store.
     pub read_store: Store,
-    /// The log, shared with the thread that reads it; commands that need none do not open it.
-    pub log: Option<Arc<Log>>,
+    /// How far the log has the primary.
+    pub captured: Captured,
     /// How far the projector is.
     pub applied: Applied,
+    log: OnceCell<Arc<Log>>,
+    open_log: Arc<OpenLog>,
 }
 
 impl Systems {
-    /// The log of a command that has opened it.
+    /// Systems whose log is opened when it is first needed.
+    #[must_use]
+    pub fn new(
+        (primary, origin): (Store, Option<Store>),
+        read_store: Store,
+        captured: Captured,
+        applied: Applied,
+        open_log: OpenLog,
+    ) -> Systems {
+        Systems {
+            primary,
+            origin,
+            read_store,
+            captured,
+            applied,
+            log: OnceCell::new(),
+            open_log: Arc::new(open_log),
+        }
+    }
+
+    /// The log, shared with the threads that read it.
     ///
     /// # Errors
-    /// [`Bug`] when it has not.
-    pub fn log(&self) -> Result<Arc<Log>, Bug> {
-        self.log
-            .clone()
-            .ok_or_else(|| Bug("the log was not opened".to_owned()))
+    /// When it cannot be opened.
+    pub async fn log(&self) -> Result<Arc<Log>> {
+        let open = || async {
+            let open = Arc::clone(&self.open_log);
+            blocking(move || open()).await.map(Arc::new)
+        };
+        self.log.get_or_try_init(open).await.map(Arc::clone)
     }
+
+    /// Where the connector reads the primary.
+    #[must_use]
+    pub fn capture_side(&self) -> &Store {
+        self.origin.as_ref().unwrap_or(&self.primary)
+    }
+}
+
+/// Runs what blocks (the log's clients do) off the task.
+///
+/// # Errors
+/// Those of `f`.
+pub async fn blocking<T: Send + 'static, E: Into<anyhow::Error> + Send + 'static>(
+    f: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(f).await?.map_err(Into::into)
 }
 
 /// A safety check that said no.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::bounds::Bound;
-use super::{Applied, CopyView, Systems, verify};
+use super::{Applied, CopyView, Systems, blocking, verify};
 use crate::limits;
-use crate::projection::decode::{self, Source};
+use crate::projection::decode;
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Order;
@@ -118,17 +118,6 @@ impl Plan {
             .collect()
     }
 
-    /// The source, as the decoder needs it.
-    #[must_use]
-    pub fn source(&self) -> Source {
-        Source {
-            name: self.view.source.name.clone(),
-            columns: self.view.mapping.source.clone(),
-            key: self.view.mapping.source_key.clone(),
-            former: self.view.former.clone(),
-        }
-    }
-
     /// The shadow that it builds.
     #[must_use]
     pub fn shadow(&self) -> Shadow {
@@ -149,16 +138,6 @@ impl Plan {
     }
 }
 
-/// Runs what blocks (the log's clients do) off the task.
-///
-/// # Errors
-/// Those of `f`.
-pub async fn blocking<T: Send + 'static, E: Into<anyhow::Error> + Send + 'static>(
-    f: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(f).await?.map_err(Into::into)
-}
-
 /// Makes the plan of a big-bang replay of one view.
 ///
 /// # Errors
@@ -170,7 +149,7 @@ pub async fn plan(
     options: Options,
 ) -> Result<Plan> {
     let topic = {
-        let (log, name) = (systems.log()?, view.source.topic.clone());
+        let (log, name) = (systems.log().await?, view.source.topic.clone());
         blocking(move || log.topic(&name)).await?
     };
     let (extents, mut refusals) = extents(&topic, &options);
@@ -268,7 +247,7 @@ async fn order(
         })
         .collect();
     let peeked = {
-        let log: Arc<Log> = systems.log()?;
+        let log: Arc<Log> = systems.log().await?;
         blocking(move || log.peek(&ranges, limits::PEEK_RECORDS)).await
     };
     let peeked = match peeked {
@@ -377,7 +356,7 @@ async fn projector(
             "`applied: within` does not let trueup see the projector: stop it before the swap, or what it writes in between is lost".to_owned(),
         ),
         Applied::ConsumerGroup(name) => {
-            let (log, group, topic) = (systems.log()?, name.clone(), view.source.topic.clone());
+            let (log, group, topic) = (systems.log().await?, name.clone(), view.source.topic.clone());
             let group = blocking(move || log.group(&group, &[&topic])).await?;
             if !matches!(group.state, GroupState::Empty | GroupState::Dead) {
                 let members: Vec<String> = group.members.iter().map(|m| format!("{} from {}", m.client_id, m.host)).collect();

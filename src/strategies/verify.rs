@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::time::Instant;
 
 use super::compare::Comparison;
 use super::lag::{self, Decided};
@@ -18,6 +19,8 @@ use crate::store::Acts;
 pub struct Options {
     /// How long to wait for lag to pass.
     pub lag_wait: Duration,
+    /// When it must have ended.
+    pub until: Option<Instant>,
     /// Whether a hash may prove ranges equal; without it every row is merged.
     pub hash: bool,
 }
@@ -26,6 +29,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             lag_wait: limits::LAG_WAIT,
+            until: None,
             hash: true,
         }
     }
@@ -48,11 +52,32 @@ pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()>
     Ok(())
 }
 
-/// Verifies one view.
+/// Verifies one view. When time is up, the verdict is unknown.
 ///
 /// # Errors
 /// When a side cannot be read, or the view compares a table with itself.
 pub async fn verify(
+    systems: &Systems,
+    view: &CopyView,
+    options: Options,
+    progress: &Progress,
+) -> Result<ViewVerdict> {
+    let whole = compare(systems, view, options, progress);
+    let Some(until) = options.until else {
+        return whole.await;
+    };
+    match tokio::time::timeout_at(until, whole).await {
+        Ok(verdict) => verdict,
+        Err(_) => Ok(ViewVerdict {
+            view: view.name.clone(),
+            table: view.table.table.to_string(),
+            reasons: vec!["the time budget was over before everything was compared".to_owned()],
+            ..ViewVerdict::default()
+        }),
+    }
+}
+
+async fn compare(
     systems: &Systems,
     view: &CopyView,
     options: Options,
@@ -74,8 +99,16 @@ pub async fn verify(
         ..ViewVerdict::default()
     };
     let (beyond, differences) = (found.beyond, found.differences);
-    let wait = options.lag_wait;
-    let decided = lag::decide(&comparison, &systems.applied, wait, differences, progress).await?;
+    // A decision leaves a moment of the budget to be told.
+    let left = options
+        .until
+        .map(|until| until.saturating_duration_since(Instant::now()));
+    let wait = left.map_or(options.lag_wait, |left| {
+        options
+            .lag_wait
+            .min(left.saturating_sub(limits::RECHECK_PAUSE * 2))
+    });
+    let decided = lag::decide(systems, view, &comparison, wait, differences, progress).await?;
     count(&comparison, &decided, &mut verdict);
     if beyond > 0 {
         verdict.unknown += beyond;

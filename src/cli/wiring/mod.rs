@@ -2,18 +2,17 @@
 //! not exist, one that is not accounted for) is found here, all at once, with its line.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
-    self, Applied as Written, DatabaseKind, DatabaseUrl, Log as WrittenLog, Playbook,
+    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
+    Log as WrittenLog, Playbook,
 };
 use crate::store::{Access, Acts, Store, TableName};
 use crate::strategies::bounds::Bound;
-use crate::strategies::reconcile::Plan;
-use crate::strategies::{Applied, CopyView, SourcePart, Systems};
+use crate::strategies::{Applied, Captured, CopyView, OpenLog, SourcePart, Systems};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
 mod exchanged;
@@ -52,14 +51,6 @@ pub(super) struct Wired {
     pub(super) deletes_max: Option<Bound>,
 }
 
-impl Wired {
-    /// Whether a run that died left repairs of the plan's table unconfirmed.
-    pub(super) async fn has_unconfirmed(&self, plan: &Plan) -> Result<bool> {
-        let table = &plan.view.table.table;
-        Ok(!self.systems.read_store.unconfirmed(table).await?.is_empty())
-    }
-}
-
 /// Loads a playbook, opens what it names, and wires the views asked for (all of them, when none is named).
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
@@ -83,6 +74,12 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
     })
 }
 
+/// What to call a playbook that could not be opened: its own name, else its file's.
+pub(super) fn name_of(path: &Path) -> String {
+    let loaded = playbook::load(path, &|name| std::env::var(name).ok());
+    loaded.map_or_else(|_| path.display().to_string(), |p| p.name)
+}
+
 /// Opens the read store alone: what was written into it needs no primary to be looked at or taken back.
 pub(super) async fn open_read_store(path: &Path, write: bool) -> Result<Store> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
@@ -93,35 +90,46 @@ pub(super) async fn open_read_store(path: &Path, write: bool) -> Result<Store> {
 }
 
 async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
-    let primary = match (&playbook.primary.read_url, purpose) {
-        (Some(replica), Use::Verify) => replica,
-        _ => &playbook.primary.url,
-    };
+    let origin = &playbook.primary.url;
+    let replica = playbook
+        .primary
+        .read_url
+        .as_ref()
+        .filter(|_| purpose == Use::Verify);
     let access = if matches!(purpose, Use::Replay | Use::Repair) {
         Access::Write
     } else {
         Access::Read
     };
-    // Each login takes a while, so both are under way at once.
-    let (primary, read_store) = tokio::join!(
-        store(primary, Access::Read),
+    let captured = match &playbook.captured {
+        Some(WrittenCaptured::Slot(name)) => Captured::Slot(name.clone()),
+        None => Captured::Unknown,
+    };
+    // Each login takes a while, so all are under way at once. A slot is known at its origin only.
+    let apart = replica.filter(|_| captured != Captured::Unknown);
+    let (primary, origin, read_store) = tokio::join!(
+        store(replica.unwrap_or(origin), Access::Read),
+        async {
+            match apart {
+                Some(_) => store(origin, Access::Read).await.map(Some),
+                None => Ok(None),
+            }
+        },
         store(&playbook.read_store, access)
     );
-    Ok(Systems {
-        primary: primary.context("primary")?,
-        read_store: read_store.context("read store")?,
-        log: if matches!(purpose, Use::Plan | Use::Replay) {
-            Some(log(playbook).await?)
-        } else {
-            None
-        },
-        applied: match &playbook.applied {
-            Written::ConsumerGroup(name) => Applied::ConsumerGroup(name.clone()),
-            Written::Checkpoint(sql) => Applied::Checkpoint(sql.clone()),
-            Written::Within(lag) => Applied::Within(*lag),
-            Written::None => Applied::None,
-        },
-    })
+    let applied = match &playbook.applied {
+        Written::ConsumerGroup(name) => Applied::ConsumerGroup(name.clone()),
+        Written::Checkpoint(sql) => Applied::Checkpoint(sql.clone()),
+        Written::Within(lag) => Applied::Within(*lag),
+        Written::None => Applied::None,
+    };
+    Ok(Systems::new(
+        (primary.context("primary")?, origin.context("primary")?),
+        read_store.context("read store")?,
+        captured,
+        applied,
+        log(playbook),
+    ))
 }
 
 async fn store(url: &DatabaseUrl, access: Access) -> Result<Store> {
@@ -133,11 +141,11 @@ async fn store(url: &DatabaseUrl, access: Access) -> Result<Store> {
     Ok(Store::open(kind, url.expose(), &url.to_string(), access).await?)
 }
 
-/// Opening a log may wait for a broker, so it is done off the task.
-async fn log(playbook: &Playbook) -> Result<Arc<Log>> {
+/// Opening a log may wait for a broker, so it is done when the log is first needed, and off the task.
+fn log(playbook: &Playbook) -> OpenLog {
     let written = playbook.log.clone();
-    let open = move || {
-        Ok::<_, crate::stream::StreamError>(match written {
+    Box::new(move || {
+        Ok(match &written {
             WrittenLog::Kafka {
                 brokers,
                 properties,
@@ -150,19 +158,18 @@ async fn log(playbook: &Playbook) -> Result<Arc<Log>> {
                 // No format of this version looks at headers.
                 Log::Kafka(
                     Kafka::open(KafkaConfig {
-                        brokers,
+                        brokers: brokers.clone(),
                         properties,
                     })?
                     .without_headers(),
                 )
             }
             WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig {
-                files,
+                files: files.clone(),
                 compacted: false,
             })?),
         })
-    };
-    Ok(Arc::new(crate::strategies::plan::blocking(open).await?))
+    })
 }
 
 fn table_name(written: &playbook::TableName) -> TableName {

@@ -11,6 +11,8 @@ pub(in crate::playbook) enum Later {
     Queries,
     /// `format: events`, and what belongs to it.
     Events,
+    /// `heartbeat:`
+    Heartbeat,
     /// `mysql://`
     Mysql,
 }
@@ -20,6 +22,7 @@ impl Later {
         match self {
             Self::Queries => "query views are not supported by this version",
             Self::Events => "domain events are not supported by this version",
+            Self::Heartbeat => "heartbeats are not supported by this version",
             Self::Mysql => "MySQL and MariaDB are not supported by this version",
         }
     }
@@ -28,6 +31,7 @@ impl Later {
         match self {
             Self::Queries => "take it out, or write a copy with `from:` and `columns:`",
             Self::Events => "take it out; `format: debezium` is read",
+            Self::Heartbeat => "name the connector's replication slot: `{ slot: name }`",
             Self::Mysql => "PostgreSQL and SQLite are",
         }
     }

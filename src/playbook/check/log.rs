@@ -1,5 +1,6 @@
 //! Checks the log, and how far it and the projector are.
 
+use super::later::Later;
 use super::reader::Reader;
 use crate::playbook::checked::{Applied, Captured, Log, Scalar};
 use crate::playbook::raw;
@@ -58,17 +59,13 @@ pub(super) fn captured(
     field: Field<Section<raw::Captured>>,
 ) -> Option<Captured> {
     let raw = reader.section("captured", field)?;
-    let fix = "write `{ slot: name }` or `{ heartbeat: topic }`, or leave `captured` out";
-    let written = [
-        ("slot", raw.slot.is_written()),
-        ("heartbeat", raw.heartbeat.is_written()),
-    ];
-    one_of(reader, "captured", &written, fix)?;
-    let slot = reader.text("captured.slot", raw.slot).map(Captured::Slot);
-    let heartbeat = reader
-        .text("captured.heartbeat", raw.heartbeat)
-        .map(Captured::Heartbeat);
-    slot.or(heartbeat)
+    reader.later_key("captured.heartbeat", &raw.heartbeat, &Later::Heartbeat);
+    let fix = "write `{ slot: name }`, or leave `captured` out";
+    if raw.heartbeat.is_written() {
+        return None;
+    }
+    one_of(reader, "captured", &[("slot", raw.slot.is_written())], fix)?;
+    reader.text("captured.slot", raw.slot).map(Captured::Slot)
 }
 
 /// How far the projector is: always said, for without it lag cannot be told from drift.

@@ -69,6 +69,15 @@ struct Run<'a> {
     again: Vec<Key<'static>>,
 }
 
+/// Whether there is anything to write: repairs, or those of a run that died and are not confirmed yet.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub async fn has_work(systems: &Systems, plan: &Plan) -> Result<bool> {
+    let table = &plan.view.table.table;
+    Ok(!plan.repairs.is_empty() || !systems.read_store.unconfirmed(table).await?.is_empty())
+}
+
 /// Applies the plan.
 ///
 /// # Errors
@@ -354,10 +363,16 @@ impl Run<'_> {
         keys.sort();
         keys.dedup();
         let differences = self.comparison.again(&keys).await?;
-        let applied = &self.systems.applied;
         let wait = self.plan.lag_wait;
-        let decided =
-            lag::decide(&self.comparison, applied, wait, differences, self.progress).await?;
+        let decided = lag::decide(
+            self.systems,
+            &self.plan.view,
+            &self.comparison,
+            wait,
+            differences,
+            self.progress,
+        )
+        .await?;
         self.done
             .tally
             .moved_on

@@ -260,8 +260,9 @@ pub async fn plan(
     let mut refusals = whole(selection, &found, view, options);
     let wait = options.lag_wait;
     let decided = lag::decide(
+        systems,
+        view,
         &comparison,
-        &systems.applied,
         wait,
         found.differences,
         progress,

@@ -126,7 +126,7 @@ pub(super) async fn topics(brokers: String) -> Result<Vec<String>> {
         })?
         .topics()
     };
-    let topics = crate::strategies::plan::blocking(list).await;
+    let topics = crate::strategies::blocking(list).await;
     topics.context("listing the topics; without --brokers and KAFKA_BROKERS they are guessed")
 }
 
