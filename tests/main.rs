@@ -15,10 +15,12 @@ mod bad_input;
 mod completions;
 mod embedded;
 mod init;
+mod lag;
 mod laws;
 mod memory;
 mod oracle;
 mod kafka {
+    pub mod projector;
     pub mod stream;
 }
 mod pipe;

@@ -2,7 +2,9 @@
 //! seeds that are printed.
 
 pub mod embedded;
+pub mod live;
 pub mod pair;
+pub mod projector;
 pub mod services;
 
 use std::path::Path;
