@@ -29,13 +29,18 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table_of(header, rows.into_iter().map(cells).collect())
 }
 
+/// Narrower terminals wrap lines themselves.
+const COLUMNS_MIN: u16 = 40;
+
 /// The same, of cells that may be coloured.
 #[must_use]
 pub fn table_of(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING);
+    // Some terminals do not know how wide they are, and say 0.
+    if table.width().is_some_and(|columns| columns >= COLUMNS_MIN) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);

@@ -75,6 +75,7 @@ impl System {
         self.lsn += 8;
         let value = envelope("u", &json!({"id": id, "note": note}), self.lsn);
         writer.send(0, &json!({"id": id}), Some(&value));
+        writer.flush();
     }
 
     /// The exit code of a verification while the slot keeps up, and what it said.
@@ -211,6 +212,7 @@ fn markers_and_holes_at_the_end_are_nothing_to_apply() {
         // A transaction that came to nothing leaves a record that nobody may see, and its marker.
         writer.begin();
         writer.send(0, &json!({"id": 1}), None);
+        writer.flush();
         writer.abort();
         system.edit();
         system.is_drift();

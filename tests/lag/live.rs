@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::live::Live;
 use crate::support::projector::{Lag, Projector, Protocol, Route, Setup, Which};
+use crate::support::services::kafka_tool;
 use crate::support::{Ran, run, seed, size, text};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -259,6 +260,16 @@ fn a_half_that_stands_still_is_named() {
         return;
     };
     let writing = system.live.write(HOUR);
+    // Without a topic for it, a message would stop the connector for good: so none is sent.
+    system.verify(1, "before there is a topic of messages");
+    let topics = kafka_tool(
+        "org.apache.kafka.tools.TopicCommand",
+        &["--bootstrap-server", &system.live.brokers, "--list"],
+    );
+    assert!(
+        topics.contains(&system.live.topic()) && !topics.contains(&system.live.message_topic()),
+        "{topics}"
+    );
     let unknown = |system: &System, says: &str| {
         let verdict = system
             .trueup(&[

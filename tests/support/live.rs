@@ -81,6 +81,7 @@ impl Live {
     /// Updates at full speed, for so long or until stopped.
     pub fn write(&self, time: Duration) -> Writing<'_> {
         let seconds = time.as_secs().max(1).to_string();
+        let before = self.history();
         let child = self
             .postgres
             .program("pgbench")
@@ -92,7 +93,7 @@ impl Live {
             .unwrap();
         Writing {
             live: self,
-            before: self.history(),
+            before,
             began: Instant::now(),
             child,
         }

@@ -54,9 +54,9 @@ impl<'a> Capture<'a> {
             ));
         };
         let mut watch = Watch::begin(self.systems, self.view).await?;
-        // Where nothing is written, the connector has nothing to confirm: this gives it something. It is no write.
-        let asked = self.primary.emit(watch.content()).await?;
-        if !asked {
+        // Where nothing is written, the connector has nothing to confirm: this gives it something. It is no write. Without a
+        // topic for it the connector would wait for one for ever, and deliver nothing more.
+        if watch.may_come() && !self.primary.emit(watch.content()).await? {
             watch.cannot_come();
         }
         let Captured::Slot(name) = &self.systems.captured else {
@@ -70,7 +70,7 @@ impl<'a> Capture<'a> {
                 return Ok(Ok(()));
             }
             if Instant::now() >= until {
-                return Ok(Err(behind(name, &slot, wanted)));
+                return Ok(Err(behind(name, &slot, wanted, &watch)));
             }
             tokio::time::sleep(limits::LAG_LOOK).await;
         }
@@ -90,11 +90,14 @@ impl<'a> Capture<'a> {
     }
 }
 
-fn behind(name: &str, slot: &Slot, wanted: u64) -> String {
-    let reader = if slot.active {
-        "it is read, but does not get there in time"
-    } else {
-        "nobody reads it: the connector is stopped"
+fn behind(name: &str, slot: &Slot, wanted: u64, watch: &Watch<'_>) -> String {
+    let reader = match (slot.active, watch.missing_topic()) {
+        (false, _) => "nobody reads it: the connector is stopped".to_owned(),
+        (true, None) => "it is read, but does not get there in time".to_owned(),
+        // A connector confirms the end of its last transaction only with the next one.
+        (true, Some(topic)) => format!(
+            "it is read, but does not get there in time; where little is written, a topic {topic} lets trueup ask the connector"
+        ),
     };
     format!(
         "the log does not have what the primary has: replication slot {name} is {} bytes behind, and {reader}",

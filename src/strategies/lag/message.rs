@@ -19,6 +19,8 @@ pub(super) struct Watch<'a> {
     content: String,
     /// `None` when the message cannot be seen.
     place: Option<Place>,
+    /// The topic of messages, when there is none of that name.
+    missing: Option<Arc<str>>,
     seen: bool,
 }
 
@@ -36,13 +38,16 @@ impl<'a> Watch<'a> {
             systems,
             content,
             place: None,
+            missing: None,
             seen: false,
         };
         let Some(topic) = topic_of_messages(view) else {
             return Ok(watch);
         };
-        let ends = watch.ends(&topic).await?;
-        watch.place = ends.map(|ends| Place { topic, ends });
+        match watch.ends(&topic).await? {
+            Some(ends) => watch.place = Some(Place { topic, ends }),
+            None => watch.missing = Some(topic),
+        }
         Ok(watch)
     }
 
@@ -54,6 +59,11 @@ impl<'a> Watch<'a> {
     /// It was not sent.
     pub(super) fn cannot_come(&mut self) {
         self.place = None;
+    }
+
+    /// The topic that it would be seen in, if there were one.
+    pub(super) fn missing_topic(&self) -> Option<&str> {
+        self.missing.as_deref()
     }
 
     /// Whether it can be seen at all.

@@ -17,6 +17,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 pub type Member = BaseConsumer<Ears>;
 
+/// Next offsets of partitions.
+pub type Positions = Vec<((String, i32), i64)>;
+
 /// Hears of partitions that come and go, and of the client's own commits.
 pub struct Ears {
     shared: Arc<Shared>,
@@ -123,10 +126,7 @@ pub fn join(setup: &Setup, shared: &Arc<Shared>) -> KafkaResult<Member> {
 }
 
 /// The committed offsets of these partitions; 0 where there are none.
-pub fn committed(
-    member: &Member,
-    partitions: &[(String, i32)],
-) -> KafkaResult<Vec<((String, i32), i64)>> {
+pub fn committed(member: &Member, partitions: &[(String, i32)]) -> KafkaResult<Positions> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in partitions {
         list.add_partition(topic, *partition);

@@ -12,7 +12,7 @@ use super::Setup;
 use super::control::{Commits, End, Lag, Pause};
 use super::event::Event;
 use super::fold::{Folded, Memory};
-use super::member::{self, Member};
+use super::member::{self, Member, Positions};
 use super::shared::{Settings, Shared};
 use super::table::{self, Store};
 
@@ -37,9 +37,6 @@ struct Batch {
     committed: Option<Instant>,
     not_before: Option<Instant>,
 }
-
-/// A topic and a partition of it.
-type Partition = (String, i32);
 
 pub struct Runner {
     setup: Setup,
@@ -232,12 +229,12 @@ impl Runner {
     }
 
     /// Where reading begins in these partitions.
-    fn begin(&self, fresh: &[Partition]) -> Result<Vec<(Partition, i64)>, String> {
+    fn begin(&self, fresh: &[(String, i32)]) -> Result<Positions, String> {
         if self.shared.settings(|s| s.commits) != Commits::InDatabase {
             return member::committed(&self.member, fresh).map_err(|e| e.to_string());
         }
         let found = table::checkpoints(&self.setup.store).map_err(|e| e.to_string())?;
-        let next = |at: &Partition| found.get(at).copied().unwrap_or(0);
+        let next = |at: &(String, i32)| found.get(at).copied().unwrap_or(0);
         Ok(fresh.iter().map(|at| (at.clone(), next(at))).collect())
     }
 
