@@ -60,3 +60,5 @@ pub const COMMIT_AHEAD: Duration = Duration::from_secs(5);
 pub const HEAL_WAIT: Duration = Duration::from_secs(10);
 /// What records sent before a message of our own get to arrive in other partitions after it.
 pub const IN_FLIGHT: Duration = Duration::from_secs(1);
+/// Records of a log that is read whole for what it says of differing keys.
+pub const HISTORY_RECORDS_MAX: i64 = 5_000_000;

@@ -55,7 +55,7 @@ pub struct History {
     decoder: Decoder,
     mapping: Mapping,
     keys: BTreeSet<Key<'static>>,
-    pasts: BTreeMap<Key<'static>, Vec<Past>>,
+    pasts: BTreeMap<Key<'static>, Vec<(i32, Past)>>,
 }
 
 impl History {
@@ -96,7 +96,8 @@ impl History {
             Op::Delete | Op::Truncate => Past::Gone,
             Op::Add(_) => Past::Unknown,
         };
-        self.pasts.entry(key).or_default().push(past);
+        let partition = change.version.partition;
+        self.pasts.entry(key).or_default().push((partition, past));
         Ok(())
     }
 
@@ -104,7 +105,20 @@ impl History {
     #[must_use]
     pub fn may_have_been(&self, key: &Key<'static>, actual: Option<&Row<'static>>) -> bool {
         let pasts = self.pasts.get(key).map(Vec::as_slice).unwrap_or_default();
-        pasts.iter().any(|past| past.may_be(actual))
+        pasts.iter().any(|(_, past)| past.may_be(actual))
+    }
+}
+
+impl History {
+    /// Whether the last thing that the stretch says of a key may be this. Of a key in two partitions nothing is the last; one
+    /// that is in none is gone.
+    #[must_use]
+    pub fn ends_with(&self, key: &Key<'static>, expected: Option<&Row<'static>>) -> bool {
+        let pasts = self.pasts.get(key).map(Vec::as_slice).unwrap_or_default();
+        let Some((partition, last)) = pasts.last() else {
+            return expected.is_none();
+        };
+        pasts.iter().all(|(p, _)| p == partition) && last.may_be(expected)
     }
 }
 

@@ -80,6 +80,16 @@ impl System {
 
     /// The exit code of a verification while the slot keeps up, and what it said.
     fn verify(&self) -> (i32, serde_json::Value) {
+        self.verify_while(|| {
+            let advance = format!(
+                "SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())",
+                self.slot
+            );
+            self.pair.sql(Side::Primary, &advance);
+        })
+    }
+
+    fn verify_while(&self, something: impl Fn()) -> (i32, serde_json::Value) {
         let mut child = self
             .pair
             .command(&["verify", "{}", "--format", "json", "--lag-wait", "15s"])
@@ -87,13 +97,7 @@ impl System {
             .spawn()
             .unwrap();
         while child.try_wait().unwrap().is_none() {
-            self.pair.sql(
-                Side::Primary,
-                &format!(
-                    "SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())",
-                    self.slot
-                ),
-            );
+            something();
             std::thread::sleep(Duration::from_millis(100));
         }
         let output = child.wait_with_output().unwrap();
@@ -241,4 +245,39 @@ fn a_group_without_offsets_is_unknown_and_not_at_zero() {
     projector.stop();
     topics::delete_offsets(&system.brokers, &system.group, &system.topic, &[0]);
     system.is_unknown("never committed there, or what it committed has expired");
+}
+
+#[test]
+fn what_the_log_says_last_decides_where_the_slot_stands_still() {
+    let Some(mut system) = System::new("last") else {
+        return;
+    };
+    let writer = Writer::plain(&system.brokers, &system.topic);
+    for (id, note) in [(1, "old"), (2, "two"), (1, "one")] {
+        system.write(&writer, id, note);
+    }
+    let projector = Projector::start(system.setup());
+    projector.drained(&projector.ends(&system.topic));
+    // 1 is edited here, 2 there without a record: of the second nothing can be said.
+    system.edit();
+    let (code, verdict) = system.verify_while(|| ());
+    assert_eq!(
+        (code, verdict["views"][0]["changed"].as_u64()),
+        (1, Some(1)),
+        "{verdict}"
+    );
+    system.pair.sql(
+        Side::Primary,
+        "UPDATE t SET note = 'unheard of' WHERE id = 2",
+    );
+    let (code, verdict) = system.verify_while(|| ());
+    assert_eq!(
+        (
+            code,
+            verdict["views"][0]["changed"].as_u64(),
+            verdict["views"][0]["unknown"].as_u64()
+        ),
+        (1, Some(1), Some(1)),
+        "{verdict}"
+    );
 }

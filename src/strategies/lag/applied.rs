@@ -143,6 +143,7 @@ impl<'a> Projector<'a> {
     /// # Errors
     /// When a system cannot be asked.
     pub async fn pass(&mut self, until: Instant) -> Result<Passed> {
+        self.hopeless = false;
         let ends = self.extents().await?;
         let mut before = None;
         loop {

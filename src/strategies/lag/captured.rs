@@ -47,6 +47,7 @@ impl<'a> Capture<'a> {
     /// # Errors
     /// When a system cannot be asked.
     pub async fn pass(&mut self, until: Instant) -> Result<Passed> {
+        self.hopeless = false;
         let Some(wanted) = self.primary.write_position().await?.map(|p| p[0]) else {
             return Ok(self.hopeless(
                 "nothing says how far the log has the primary, which keeps no log that has positions: what is still under way \
@@ -62,6 +63,7 @@ impl<'a> Capture<'a> {
         let Captured::Slot(name) = &self.systems.captured else {
             return self.by_message(watch, until).await;
         };
+        let mut moved = (0, Instant::now());
         loop {
             let Some(slot) = self.primary.slot(name).await? else {
                 return Ok(self.hopeless(format!("the primary has no replication slot {name}")));
@@ -69,7 +71,13 @@ impl<'a> Capture<'a> {
             if slot.confirmed >= wanted || watch.has_come().await? {
                 return Ok(Ok(()));
             }
-            if Instant::now() >= until {
+            if slot.confirmed != moved.0 {
+                moved = (slot.confirmed, Instant::now());
+            }
+            // On a quiet primary a connector does not confirm the end of its last transaction before the next one.
+            let stands = !watch.may_come() && moved.1.elapsed() >= limits::HEAL_WAIT;
+            self.hopeless |= stands;
+            if stands || Instant::now() >= until {
                 return Ok(Err(behind(name, &slot, wanted, &watch)));
             }
             tokio::time::sleep(limits::LAG_LOOK).await;

@@ -74,6 +74,7 @@ pub async fn decide(
                 end: Vec::new(),
                 open: by_key(differences),
                 decided: Decided::default(),
+                captured: false,
             };
             rounds.all().await?;
             rounds.decided.drift.sort_by(|a, b| a.key.cmp(&b.key));
@@ -108,6 +109,8 @@ struct Rounds<'a> {
     /// The keys that are not decided, as the last look found them.
     open: BTreeMap<Key<'static>, Difference>,
     decided: Decided,
+    /// Whether the first half had passed in the last round.
+    captured: bool,
 }
 
 impl Rounds<'_> {
@@ -130,12 +133,49 @@ impl Rounds<'_> {
             };
             let healing = self.decided.lagging > lagging;
             if !self.open.is_empty() && self.is_over(healing) {
+                if !self.captured {
+                    self.judge_what_the_log_has().await?;
+                }
+                if self.open.is_empty() {
+                    return Ok(());
+                }
                 self.decided.undecided = std::mem::take(&mut self.open).into_values().collect();
                 self.decided.reasons.push(reason);
                 return Ok(());
             }
             tokio::time::sleep(limits::RECHECK_PAUSE).await;
         }
+        Ok(())
+    }
+
+    /// Where nothing proves that the log has all of the primary, it may still be seen to have what the primary says of a key:
+    /// as the last thing that it says of it. Then only the projector's half is left to pass.
+    async fn judge_what_the_log_has(&mut self) -> Result<()> {
+        self.begin().await?;
+        let to = self.projector.extents().await?;
+        let records: i64 = to.iter().map(|e| e.end - e.start).sum();
+        if records > limits::HISTORY_RECORDS_MAX {
+            return Ok(());
+        }
+        self.progress.stage(
+            &format!("reading the log for {} keys", self.open.len()),
+            "looks",
+            None,
+        );
+        let start: Vec<Extent> = to.iter().map(|e| Extent { end: e.start, ..*e }).collect();
+        let keys = self.open.keys().cloned().collect();
+        let Some(history) = tail::read(self.systems, self.view, keys, &start, &to).await? else {
+            return Ok(());
+        };
+        let open = std::mem::take(&mut self.open);
+        let has = |d: &Difference| history.ends_with(&d.key, d.expected.as_ref());
+        let (known, unknown): (Vec<_>, Vec<_>) = open.into_values().partition(has);
+        self.open = by_key(known);
+        let until = self.until.max(Instant::now() + limits::HEAL_WAIT);
+        if !self.open.is_empty() && self.projector.pass(until).await?.is_ok() {
+            self.judge().await?;
+        }
+        self.open.extend(by_key(unknown));
         Ok(())
     }
 
@@ -170,6 +210,7 @@ impl Rounds<'_> {
         let captured = self.capture.pass(self.until).await?;
         wait("the projector to apply what the log has");
         let applied = self.projector.pass(self.until).await?;
+        self.captured = captured.is_ok();
         Ok(captured.and(applied))
     }
 
