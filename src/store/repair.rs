@@ -92,6 +92,16 @@ pub enum WriteKind {
 }
 
 impl WriteKind {
+    /// What makes a row `after` out of what was `before`.
+    #[must_use]
+    pub fn of<T>(before: &Option<T>, after: &Option<T>) -> WriteKind {
+        match (before, after) {
+            (_, None) => WriteKind::Delete,
+            (None, _) => WriteKind::Insert,
+            _ => WriteKind::Update,
+        }
+    }
+
     /// Its word in the journal.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -107,11 +117,7 @@ impl Write {
     /// What it does to the row.
     #[must_use]
     pub fn kind(&self) -> WriteKind {
-        match (&self.before, &self.after) {
-            (_, None) => WriteKind::Delete,
-            (None, _) => WriteKind::Insert,
-            _ => WriteKind::Update,
-        }
+        WriteKind::of(&self.before, &self.after)
     }
 }
 

@@ -75,12 +75,6 @@ impl<'a> Comparison<'a> {
             .collect()
     }
 
-    /// What is compared: the view's mapping without the bookkeeping.
-    #[must_use]
-    pub fn mapping(&self) -> &Mapping {
-        &self.mapping
-    }
-
     /// Which of them are the key.
     #[must_use]
     pub fn key(&self) -> &[usize] {

@@ -51,30 +51,18 @@ impl Postgres {
         target: &Target,
         writes: &[Write],
     ) -> Result<Vec<Outcome>, StoreError> {
-        match self.repair_together(target, writes).await {
-            Err(StoreError::Value { .. }) if writes.len() > 1 => {
-                let mut outcomes = Vec::with_capacity(writes.len());
-                for write in writes {
-                    outcomes.push(self.repair_alone(target, write).await?);
-                }
-                Ok(outcomes)
-            }
-            Err(StoreError::Value { problem, .. }) => {
-                Ok(vec![self.why(target, &writes[0], problem).await?])
-            }
-            done => done,
+        let problem = match self.repair_together(target, writes).await {
+            Err(StoreError::Value { problem, .. }) => problem,
+            done => return done,
+        };
+        if let [write] = writes {
+            return Ok(vec![self.why(target, write, problem).await?]);
         }
-    }
-
-    async fn repair_alone(&self, target: &Target, write: &Write) -> Result<Outcome, StoreError> {
-        match self
-            .repair_together(target, std::slice::from_ref(write))
-            .await
-        {
-            Ok(mut outcomes) => Ok(outcomes.remove(0)),
-            Err(StoreError::Value { problem, .. }) => self.why(target, write, problem).await,
-            Err(e) => Err(e),
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for alone in writes.chunks(1) {
+            outcomes.extend(Box::pin(self.repair_rows(target, alone)).await?);
         }
+        Ok(outcomes)
     }
 
     /// A constraint said no: because somebody else wrote the row in between, or because it is in the way.

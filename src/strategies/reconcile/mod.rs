@@ -119,11 +119,7 @@ pub struct Plan {
 /// What a repair writes.
 #[must_use]
 pub fn write_kind(repair: &Repair) -> WriteKind {
-    match (&repair.before, &repair.after) {
-        (_, None) => WriteKind::Delete,
-        (None, _) => WriteKind::Insert,
-        _ => WriteKind::Update,
-    }
+    WriteKind::of(&repair.before, &repair.after)
 }
 
 impl Plan {
