@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::embedded::Embedded;
 use super::services::Postgres;
@@ -38,7 +39,10 @@ impl Pair {
             Engine::Sqlite => Some(Pair::Sqlite(Embedded::new("", ""))),
             Engine::Postgres => {
                 let server = Postgres::new()?;
-                let name = format!("trueup_{name}_{}", std::process::id());
+                // Two tests may choose the same word.
+                static PAIRS: AtomicU32 = AtomicU32::new(0);
+                let nth = PAIRS.fetch_add(1, Ordering::Relaxed);
+                let name = format!("trueup_{name}_{}_{nth}", std::process::id());
                 for side in ["p", "r"] {
                     server.sql(
                         "postgres",
