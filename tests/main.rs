@@ -25,6 +25,7 @@ mod kafka {
 }
 mod pipe;
 mod playbooks;
+mod query;
 mod reconcile;
 mod stores {
     pub mod postgres;

@@ -15,6 +15,7 @@ pub mod history;
 pub mod json;
 pub mod mapping;
 pub mod numeric;
+pub mod query;
 pub mod record;
 pub mod text;
 pub mod types;
