@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use super::cell::Row;
 use super::change::Key;
 use super::mapping::key_of;
+use super::rule::Rule;
 
 /// Where expected and actual do not agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -193,7 +194,9 @@ pub struct Diff {
     key: Vec<usize>,
     expected: Side,
     actual: Side,
+    rules: Vec<Rule>,
     rows: u64,
+    representation: u64,
 }
 
 impl Diff {
@@ -204,7 +207,36 @@ impl Diff {
             key,
             expected: Side::new("expected"),
             actual: Side::new("actual"),
+            rules: Vec::new(),
             rows: 0,
+            representation: 0,
+        }
+    }
+
+    /// Compares each column by its rule; no rules at all are exact ones. The key is always compared exactly.
+    #[must_use]
+    pub fn with_rules(mut self, mut rules: Vec<Rule>) -> Diff {
+        for at in &self.key {
+            if let Some(rule) = rules.get_mut(*at) {
+                *rule = Rule::Exact;
+            }
+        }
+        self.rules = rules;
+        self
+    }
+
+    /// Rows so far that are not equal, and the same by their columns' rules.
+    #[must_use]
+    pub fn representation(&self) -> u64 {
+        self.representation
+    }
+
+    /// A cell that is the same by its rule takes the actual value: it is no difference, and no repair touches it.
+    fn settle(&self, expected: &mut Row<'static>, actual: &Row<'static>) {
+        for ((rule, expected), actual) in self.rules.iter().zip(expected).zip(actual) {
+            if rule.equal(expected, actual) {
+                expected.clone_from(actual);
+            }
         }
     }
 
@@ -243,7 +275,7 @@ impl Diff {
                 (Some(e), Some(a)) => compare(e, a, &self.key),
             };
             self.rows += 1;
-            let expected = if order.is_le() {
+            let mut expected = if order.is_le() {
                 Some(self.expected.pop(&self.key)?)
             } else {
                 None
@@ -255,6 +287,13 @@ impl Diff {
             };
             if expected == actual {
                 continue;
+            }
+            if let (Some(expected), Some(actual)) = (&mut expected, &actual) {
+                self.settle(expected, actual);
+                if expected == actual {
+                    self.representation += 1;
+                    continue;
+                }
             }
             let key = expected
                 .as_ref()
@@ -326,6 +365,67 @@ mod tests {
         for batch in 1..3 {
             assert!(run(&[row(2, "a"), row(1, "b")], &[], batch).is_err());
             assert!(run(&[], &[row(2, "a"), row(2, "b")], batch).is_err());
+        }
+    }
+
+    /// What is the same by its rule is no difference, and in a row that differs elsewhere no repair touches it.
+    #[test]
+    fn rules_bound_what_differs() {
+        let row = |key: f64, list: [i128; 2], sum: f64, text: &str| {
+            let list = Cell::Array(list.map(Cell::Int).to_vec());
+            vec![
+                Cell::Float(key),
+                list,
+                Cell::Float(sum),
+                Cell::Text(text.to_owned().into()),
+            ]
+        };
+        let expected = [
+            row(1.0, [1, 2], 0.3, "a"),
+            row(2.0, [1, 2], 0.3, "b"),
+            row(3.0, [1, 2], 0.3, "c"),
+        ];
+        let actual = [
+            row(1.0, [2, 1], 0.1 + 0.2, "a"),
+            row(2.0, [2, 1], 0.4, "x"),
+            row(3.1, [2, 1], 0.3, "c"),
+        ];
+        // The key stays exact, whatever its rule.
+        let rules = vec![
+            Rule::Tolerance(0.5),
+            Rule::Unordered,
+            Rule::Tolerance(1e-9),
+            Rule::Exact,
+        ];
+        for (rules, changed, representation) in [
+            (rules, vec![vec![2, 3]], 1),
+            (Vec::new(), vec![vec![1, 2], vec![1, 2, 3]], 0),
+        ] {
+            let with_rules = !rules.is_empty();
+            let mut diff = Diff::new(vec![0]).with_rules(rules);
+            for rows in [&expected[..], &[]] {
+                diff.expected(rows.to_vec());
+            }
+            for rows in [&actual[..], &[]] {
+                diff.actual(rows.to_vec());
+            }
+            let (mut columns, mut kinds) = (Vec::new(), Vec::new());
+            while let Step::Differs(found) = diff.step().expect("ascending") {
+                if found.kind() == Kind::Changed {
+                    columns.push(found.columns());
+                } else {
+                    kinds.push(found.kind());
+                }
+                if with_rules && found.kind() == Kind::Changed {
+                    let repair = Repair::from(found);
+                    let (before, after) =
+                        (repair.before.expect("before"), repair.after.expect("after"));
+                    assert_eq!(format!("{:?}", before[1]), format!("{:?}", after[1]));
+                    assert_eq!(after[3], Cell::Text("b".into()));
+                }
+            }
+            assert_eq!((columns, diff.representation()), (changed, representation));
+            assert_eq!((kinds, diff.rows()), (vec![Kind::Missing, Kind::Extra], 4));
         }
     }
 

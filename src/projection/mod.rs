@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod numeric;
 pub mod query;
 pub mod record;
+pub mod rule;
 pub mod text;
 pub mod types;
 pub mod version;
