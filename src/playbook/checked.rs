@@ -36,6 +36,8 @@ pub struct Playbook {
     pub cutover: Option<Cutover>,
     /// What a plan may at most change.
     pub limits: Limits,
+    /// A scratch database for the staged tables of query views; without it they are staged in the read store.
+    pub staging: Option<DatabaseUrl>,
 }
 
 /// The primary: where it is written, and where heavy reads should go.
@@ -97,6 +99,10 @@ pub struct Source {
     pub order_by: Option<String>,
     /// Named epoch breaks, oldest first: for each partition the first offset of the next epoch.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// Columns and their types as a database writes them, for what no catalog can be asked.
+    pub types: Vec<(String, String)>,
+    /// The columns that name a row, likewise; never empty.
+    pub key: Option<Vec<String>>,
     /// The line that it stands on.
     pub line: usize,
 }
@@ -108,8 +114,8 @@ pub enum Format {
     Debezium,
 }
 
-/// A table of the read store that is a copy: columns renamed, rows filtered, nothing computed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A table of the read store.
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// The name in commands and reports.
     pub name: String,
@@ -117,17 +123,53 @@ pub struct View {
     pub table: TableName,
     /// The columns of `table` that name a row; never empty, and each of them a plain column.
     pub key: Vec<String>,
-    /// The name of its source.
-    pub from: String,
-    /// Column of the source and what it must be; all must hold.
-    pub filter: Vec<(String, Test)>,
-    /// Column of `table` and what fills it; `None` means that every column is filled by the one
-    /// of the same name.
-    pub columns: Option<Vec<(String, Origin)>>,
     /// The SQL condition that bounds the part of `table` that this view owns.
     pub scope: Option<String>,
+    /// Columns of `table` that are not compared exactly; none of them of the key.
+    pub compare: Vec<(String, Compare)>,
+    /// Where its rows come from.
+    pub kind: ViewKind,
     /// The line that it stands on.
     pub line: usize,
+}
+
+/// Where the rows of a view come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ViewKind {
+    /// A copy: columns renamed, rows filtered, nothing computed.
+    Copy {
+        /// The name of its source.
+        from: String,
+        /// Column of the source and what it must be; all must hold.
+        filter: Vec<(String, Test)>,
+        /// Column of the table and what fills it; `None` means that every column is filled by the one of the same
+        /// name.
+        columns: Option<Vec<(String, Origin)>>,
+    },
+    /// A query over the sources.
+    Query {
+        /// The SELECT, as it was written.
+        text: String,
+        /// The file that holds it, if it is not the playbook.
+        file: Option<PathBuf>,
+        /// The line of that file on which the text starts.
+        text_line: usize,
+        /// Columns of the table that the query does not give: each `@default` or `@foreign`.
+        columns: Option<Vec<(String, Origin)>>,
+        /// The instant that `now()` stands for: a timestamp with a zone.
+        as_of: Option<String>,
+    },
+}
+
+/// How a column is compared, if not exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Compare {
+    /// Arrays: in any order.
+    Unordered,
+    /// Text: the parts between this separator, in any order; never empty.
+    Separated(String),
+    /// Numbers: within this share of the larger magnitude, above 0 and below 1.
+    Tolerance(f64),
 }
 
 /// What a filter asks of one column.

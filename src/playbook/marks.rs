@@ -25,9 +25,17 @@ const REPORTED: &str = "reported";
 /// The line of every path, like `views.accounts_copy.key[0]`.
 pub(super) struct Marks {
     lines: BTreeMap<String, usize>,
+    /// The line on which the text of a scalar starts, where that is another one.
+    texts: BTreeMap<String, usize>,
 }
 
 impl Marks {
+    /// The line on which the text at `path` starts: for a block, the one below its `|`.
+    pub(super) fn text_line(&self, path: &str) -> usize {
+        let line = self.texts.get(path).copied();
+        line.unwrap_or_else(|| self.line(path))
+    }
+
     /// The line of `path`, or of the nearest section around it that was written.
     pub(super) fn line(&self, path: &str) -> usize {
         let mut path = path;
@@ -73,6 +81,7 @@ pub(super) fn read(text: &str, env: Env<'_>, findings: &mut Findings) -> Option<
         env,
         marks: Marks {
             lines: BTreeMap::new(),
+            texts: BTreeMap::new(),
         },
         findings,
     };
@@ -226,6 +235,13 @@ impl<'t> Walk<'t, '_> {
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, line: usize, path: &str) -> Value {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        // The parser names the first line of a block that is not blank.
+        let blank = text.bytes().take_while(|b| *b == b'\n').count();
+        let text_line = line.saturating_sub(if is_block { blank } else { 0 });
+        if self.marks.lines.get(path) != Some(&text_line) {
+            self.marks.texts.insert(path.to_owned(), text_line);
+        }
         match expand::expand(text, self.env) {
             Ok(expanded) if style == ScalarStyle::Plain && expanded == text => plain(text),
             Ok(expanded) => Value::String(expanded.into_owned()),

@@ -30,19 +30,19 @@ mod yaml;
 use std::path::Path;
 
 pub use self::checked::{
-    Applied, Bound, Captured, Cutover, Database, Format, Limits, Log, Origin, Playbook, Scalar,
-    Source, TableName, Test, View,
+    Applied, Bound, Captured, Compare, Cutover, Database, Format, Limits, Log, Origin, Playbook,
+    Scalar, Source, TableName, Test, View, ViewKind,
 };
 pub use self::draft::{Draft, DraftSource, DraftView, as_literal};
 pub use self::expand::Env;
 pub use self::given::{expanded, is_sayable_column, tells_secret, url};
-pub use self::problem::{Problem, Problems};
+pub use self::problem::{Problem, Problems, did_you_mean};
 pub use self::secret::{DatabaseKind, DatabaseUrl, Properties, UrlError};
 
 /// Reads and checks the playbook at `path`; `env` looks up the variables that it names.
 ///
-/// Files that the playbook names are relative to its own folder. Nothing is connected to, and no
-/// other file is opened.
+/// Files that the playbook names are relative to its own folder. Nothing is connected to; the
+/// files of queries are read, and no others.
 ///
 /// # Errors
 /// [`Problems`], all of them at once.

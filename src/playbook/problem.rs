@@ -90,7 +90,8 @@ impl Findings {
 }
 
 /// The fix for a word that is none of `known`: the one that was meant, or all there are.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("known here: {}", known.join(", ")),

@@ -25,7 +25,7 @@ pub(super) struct Playbook {
     pub(super) views: Field<Entries<Section<View>>>,
     pub(super) cutover: Field<Section<Cutover>>,
     pub(super) limits: Field<Section<Limits>>,
-    pub(super) staging: Field<Value>,
+    pub(super) staging: Field<Section<Staging>>,
 }
 
 /// `primary:`
@@ -40,6 +40,13 @@ pub(super) struct Primary {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ReadStore {
+    pub(super) url: Field<Text>,
+}
+
+/// `staging:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Staging {
     pub(super) url: Field<Text>,
 }
 
@@ -93,6 +100,8 @@ pub(super) struct Source {
     pub(super) format: Field<Text>,
     pub(super) order_by: Field<Text>,
     pub(super) epochs: Field<Vec<Field<Entries<Scalar>>>>,
+    pub(super) types: Field<Entries<Text>>,
+    pub(super) key: Field<Texts>,
     pub(super) on: Field<Value>,
 }
 
@@ -107,9 +116,41 @@ pub(super) struct View {
     pub(super) filter: Field<Entries<Test>>,
     pub(super) columns: Field<Entries<Texts>>,
     pub(super) scope: Field<Text>,
-    pub(super) query: Field<Value>,
-    pub(super) as_of: Field<Value>,
+    pub(super) query: Field<Query>,
+    pub(super) as_of: Field<Text>,
+    pub(super) compare: Field<Entries<Compare>>,
     pub(super) expected: Field<Value>,
+}
+
+/// `query:` is the text, or where to find it.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Query {
+    Text(String),
+    In(Section<QueryFile>),
+}
+
+/// `{ file: … }`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct QueryFile {
+    pub(super) file: Field<Text>,
+}
+
+/// How one column is compared: a word or a section.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Compare {
+    Word(String),
+    How(Section<CompareHow>),
+}
+
+/// How one column is compared, as a section.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CompareHow {
+    pub(super) unordered: Field<Text>,
+    pub(super) tolerance: Field<Scalar>,
 }
 
 /// What `where:` asks of one column.
@@ -152,6 +193,38 @@ impl Shape for Applied {
 }
 
 impl TryFrom<Value> for Applied {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(word) => Ok(Self::Word(word)),
+            other => serde_yaml::from_value(other).map(Self::How),
+        }
+    }
+}
+
+impl Shape for Query {
+    const NAME: &'static str = "a SELECT, or `{ file: … }`";
+    const FIX: &'static str = "write `query: |` and the SELECT on the lines below, indented";
+}
+
+impl TryFrom<Value> for Query {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(text) => Ok(Self::Text(text)),
+            other => serde_yaml::from_value(other).map(Self::In),
+        }
+    }
+}
+
+impl Shape for Compare {
+    const NAME: &'static str = "a word or a map of keys";
+    const FIX: &'static str = "write `unordered`, `{ unordered: \", \" }` or `{ tolerance: 1e-9 }`";
+}
+
+impl TryFrom<Value> for Compare {
     type Error = serde_yaml::Error;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod queries;
+
 /// The example of the design, less its query view.
 const EXAMPLE: &str = r#"version: 1
 name: order-summary
@@ -122,17 +124,20 @@ fn the_example_loads() {
         name: "accounts_copy".to_owned(),
         table: table("read", "accounts"),
         key: vec!["account_id".to_owned()],
-        from: "accounts".to_owned(),
-        filter: vec![(
-            "status".to_owned(),
-            Test::AnyOf(vec![text("open"), text("frozen")]),
-        )],
-        columns: Some(vec![
-            ("account_id".to_owned(), column("aid")),
-            ("balance".to_owned(), column("abalance")),
-            ("applied_offset".to_owned(), Origin::Offset),
-            ("note".to_owned(), Origin::Foreign),
-        ]),
+        kind: ViewKind::Copy {
+            from: "accounts".to_owned(),
+            filter: vec![(
+                "status".to_owned(),
+                Test::AnyOf(vec![text("open"), text("frozen")]),
+            )],
+            columns: Some(vec![
+                ("account_id".to_owned(), column("aid")),
+                ("balance".to_owned(), column("abalance")),
+                ("applied_offset".to_owned(), Origin::Offset),
+                ("note".to_owned(), Origin::Foreign),
+            ]),
+        },
+        compare: Vec::new(),
         scope: None,
         line: 15,
     };
@@ -195,10 +200,17 @@ views:
     let [plain, scoped] = playbook.views.as_slice() else {
         panic!("{:?}", playbook.views);
     };
-    assert_eq!(
-        (plain.columns.as_ref(), plain.table.to_string().as_str()),
-        (None, "plain")
+    assert!(
+        matches!(&plain.kind, ViewKind::Copy { columns: None, .. }),
+        "{plain:?}"
     );
+    assert_eq!(plain.table.to_string(), "plain");
+    let ViewKind::Copy {
+        filter, columns, ..
+    } = &scoped.kind
+    else {
+        panic!("{scoped:?}");
+    };
     assert_eq!(scoped.scope.as_deref(), Some("tenant = 5"));
     let number = |text: &str| Scalar::Number(text.to_owned());
     let numbers = vec![
@@ -208,14 +220,14 @@ views:
         Scalar::Text("4".to_owned()),
         Scalar::Text("1e400".to_owned()),
     ];
-    let tests: Vec<&Test> = scoped.filter.iter().map(|(_, test)| test).collect();
+    let tests: Vec<&Test> = filter.iter().map(|(_, test)| test).collect();
     assert_eq!(tests[0], &Test::IsNull);
     assert_eq!(tests[1], &Test::AnyOf(vec![Scalar::Bool(true)]));
     assert_eq!(tests[2], &Test::Not(Box::new(Test::AnyOf(numbers))));
     assert_eq!(tests[3], &Test::Not(Box::new(Test::IsNull)));
     let former = ["order_id", "no"].map(str::to_owned).to_vec();
     let name = "id".to_owned();
-    let columns = scoped.columns.as_ref().expect("columns");
+    let columns = columns.as_ref().expect("columns");
     assert_eq!(columns[1].1, Origin::Column { name, former });
 }
 
@@ -241,6 +253,8 @@ views:
   c:
     key: [id]
     query: SELECT 1
+    where: { a: 1 }
+    as_of: soon
 cutover: { pause: stop, pause_max: 60 }
 limits: { repairs_max: "110%", deletes_max: { rows: 1 } }
 extra:
@@ -259,7 +273,7 @@ extra:
     books/shop.yaml:7: sources.orders.epochs[0].zero: is no partition and offset; write both as whole numbers: `{ 0: 184467 }`
     books/shop.yaml:8: sources.items.format: domain events are not supported by this version; take it out; `format: debezium` is read
     books/shop.yaml:9: sources.items: the key is written twice, first on line 8; keep one of the two
-    books/shop.yaml:11: views.a.from: is missing; name the source that the view copies
+    books/shop.yaml:11: views.a.from: is missing; name the source that the view copies, or write a `query:` over several
     books/shop.yaml:12: views.a.key[1]: the key column `no` is not in `columns`; did you mean `nr`?
     books/shop.yaml:13: views.a.form: is no key of a playbook; did you mean `from`?
     books/shop.yaml:14: views.a.where.status: no row is one of nothing; list at least one value
@@ -268,12 +282,13 @@ extra:
     books/shop.yaml:15: views.a.columns.at: `@tz` fills no column; did you mean `@ts`?
     books/shop.yaml:16: views.b.key[0]: the key column `id` is not filled from the source; map it to a column, or choose another key
     books/shop.yaml:16: views.b.from: `item` is no source; did you mean `items`?
-    books/shop.yaml:19: views.c.query: query views are not supported by this version; take it out, or write a copy with `from:` and `columns:`
-    books/shop.yaml:20: cutover.resume: is missing; write the command that resumes the projector
-    books/shop.yaml:20: cutover.pause_max: is no duration; write a whole number above zero with its unit: 500ms, 30s, 2m or 1h
-    books/shop.yaml:21: limits.repairs_max: is no bound; write a number of rows, or a share such as "10%" (0% to 100%)
-    books/shop.yaml:21: limits.deletes_max: must be one value, not a map; write one text or number
-    books/shop.yaml:22: extra: is no key of a playbook; known here: version, name, primary, read_store, log, captured, applied, sources, views, cutover, limits, staging
+    books/shop.yaml:20: views.c.where: `query` and `where` exclude each other; write it into the query's own WHERE
+    books/shop.yaml:21: views.c.as_of: `soon` is no timestamp; write it with its zone: 2024-01-31T12:00:00Z
+    books/shop.yaml:22: cutover.resume: is missing; write the command that resumes the projector
+    books/shop.yaml:22: cutover.pause_max: is no duration; write a whole number above zero with its unit: 500ms, 30s, 2m or 1h
+    books/shop.yaml:23: limits.repairs_max: is no bound; write a number of rows, or a share such as "10%" (0% to 100%)
+    books/shop.yaml:23: limits.deletes_max: must be one value, not a map; write one text or number
+    books/shop.yaml:24: extra: is no key of a playbook; known here: version, name, primary, read_store, log, captured, applied, sources, views, cutover, limits, staging
     "#);
 }
 

@@ -17,6 +17,7 @@ use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
 mod exchanged;
 pub(super) mod init;
+mod query;
 mod select;
 mod view;
 
@@ -54,6 +55,7 @@ pub(super) struct Wired {
 /// Loads a playbook, opens what it names, and wires the views asked for (all of them, when none is named).
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
+    query::parse(&playbook)?;
     let systems = systems(&playbook, purpose).await?;
     let wired = match view::wire(&playbook, views, &systems.primary, &systems.read_store).await {
         Ok(wired) => wired,

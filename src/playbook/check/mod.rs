@@ -2,8 +2,10 @@
 //! problem on the way. Each part is read to its end before any of them is needed, so that one
 //! problem never hides another.
 
+mod compare;
 mod later;
 mod log;
+mod query;
 mod reader;
 mod source;
 mod values;
@@ -45,7 +47,6 @@ pub(super) fn playbook(
     };
     let raw = reader.open("", section);
     version(reader, raw.version);
-    reader.later_key("staging", &raw.staging, &Later::Queries);
     let name = name(reader, raw.name);
     let primary = primary(reader, raw.primary);
     let read_store = read_store(reader, raw.read_store);
@@ -71,6 +72,7 @@ pub(super) fn playbook(
     let views = views(reader, raw.views, &names);
     let cutover = cutover(reader, raw.cutover);
     let limits = limits(reader, raw.limits);
+    let staging = staging(reader, raw.staging);
     Some(Playbook {
         name: name?,
         file: file.to_path_buf(),
@@ -83,6 +85,7 @@ pub(super) fn playbook(
         views: views?,
         cutover,
         limits,
+        staging,
     })
 }
 
@@ -157,6 +160,13 @@ fn read_store(
     let raw = reader.open("read_store", raw);
     let url = reader.need_text("read_store.url", raw.url, fix)?;
     reader.database("read_store.url", &url)
+}
+
+fn staging(reader: &mut Reader<'_>, field: Field<Section<raw::Staging>>) -> Option<DatabaseUrl> {
+    let raw = reader.section("staging", field)?;
+    let fix = "write `staging: { url: \"${STAGING_URL}\" }`";
+    let url = reader.need_text("staging.url", raw.url, fix)?;
+    reader.database("staging.url", &url)
 }
 
 fn views(

@@ -42,6 +42,9 @@ pub(super) fn source(
         entries.and_then(|entries| self::epoch(reader, &path, entries))
     });
     let epochs: Vec<Option<BTreeMap<i32, i64>>> = epochs.collect();
+    let types = types(reader, &at("types"), raw.types);
+    let key = reader.get(&at("key"), raw.key);
+    let key = key.map(|key| reader.texts(&at("key"), key));
     Some(Source {
         name: name.to_owned(),
         topic: topic?,
@@ -49,7 +52,25 @@ pub(super) fn source(
         format: format?,
         order_by,
         epochs: epochs.into_iter().collect::<Option<_>>()?,
+        types: types?,
+        key: match key {
+            Some(key) => Some(key?),
+            None => None,
+        },
         line: reader.line(path),
+    })
+}
+
+/// Column → type.
+fn types(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Entries<Text>>,
+) -> Option<Vec<(String, String)>> {
+    let entries = reader.get(path, field).unwrap_or_default();
+    reader.each(path, entries, |reader, path, column, kind| {
+        let kind = reader.text(path, Field::Is(kind))?;
+        Some((column.to_owned(), kind))
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use crate::playbook::checked::{Bound, Scalar, TableName};
 use crate::playbook::secret::DatabaseUrl;
-use crate::playbook::shape::Field;
+use crate::playbook::shape::{Field, Text};
 
 impl Reader<'_> {
     /// An optional duration above zero.
@@ -29,6 +29,17 @@ impl Reader<'_> {
             self.problem(path, "is no bound", fix);
         }
         bound
+    }
+
+    /// An optional instant: a timestamp with a zone.
+    pub(super) fn instant(&mut self, path: &str, field: Field<Text>) -> Option<String> {
+        let text = self.text(path, field)?;
+        if !is_instant(&text) {
+            let fix = "write it with its zone: 2024-01-31T12:00:00Z";
+            self.problem(path, format!("`{text}` is no timestamp"), fix);
+            return None;
+        }
+        Some(text)
     }
 
     /// The table that `text` names.
@@ -75,6 +86,41 @@ fn duration(text: &str) -> Option<Duration> {
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
+/// Whether `text` is like `2024-01-31T12:00:00.5+02:00`: four digits of a year, seconds if need be, and a zone.
+fn is_instant(text: &str) -> bool {
+    let number = |text: &str, digits: usize, max: u32| {
+        let plain = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|n: &u32| plain && *n <= max)
+    };
+    let read = || {
+        let (date, rest) = text.split_once(['T', ' '])?;
+        let (clock, zone) = rest.split_at(rest.find(['Z', '+', '-'])?);
+        let mut parts = date.split('-');
+        let year = number(parts.next()?, 4, 9999)?;
+        let (month, day) = (number(parts.next()?, 2, 12)?, number(parts.next()?, 2, 31)?);
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 => 28 + u32::from(leap),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let date_ends = parts.next().is_none();
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        number(fraction, fraction.len().clamp(1, 6), 999_999)?;
+        let mut parts = clock.splitn(3, ':');
+        number(parts.next()?, 2, 23)?;
+        number(parts.next()?, 2, 59)?;
+        number(parts.next().unwrap_or("00"), 2, 59)?;
+        if zone != "Z" {
+            let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
+            number(hours, 2, 15)?;
+            number(minutes, 2, 59)?;
+        }
+        (date_ends && year > 0 && month > 0 && (1..=days).contains(&day)).then_some(())
+    };
+    read().is_some()
+}
+
 pub(super) fn bound(written: &Scalar) -> Option<Bound> {
     match written {
         Scalar::Int(rows) => u64::try_from(*rows).ok().map(Bound::Rows),
@@ -114,6 +160,32 @@ mod tests {
             "18446744073709551615h",
         ] {
             assert_eq!(milliseconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants() {
+        for right in [
+            "2024-01-31T12:00:00Z",
+            "2024-02-29 12:00+02:00",
+            "1999-12-31T23:59:59.123456-03",
+        ] {
+            assert!(is_instant(right), "{right}");
+        }
+        for wrong in [
+            "",
+            "now",
+            "2024-01-31",
+            "2024-01-31T12:00:00",
+            "2023-02-29T12:00:00Z",
+            "2024-1-31T12:00:00Z",
+            "2024-01-31T24:00:00Z",
+            "2024-01-31T12:00:00.1234567Z",
+            "2024-01-31T12:00:00+2",
+            "2024-01-31T12:00:00Zulu",
+            "2024-01-31-01T12:00:00Z",
+        ] {
+            assert!(!is_instant(wrong), "{wrong}");
         }
     }
 

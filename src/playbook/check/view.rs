@@ -1,8 +1,10 @@
 //! Checks one view.
 
+use super::compare;
 use super::later::Later;
+use super::query;
 use super::reader::Reader;
-use crate::playbook::checked::{Origin, Scalar, Test, View};
+use crate::playbook::checked::{Origin, Scalar, Test, View, ViewKind};
 use crate::playbook::marks::join;
 use crate::playbook::problem::did_you_mean;
 use crate::playbook::raw;
@@ -13,48 +15,76 @@ pub(super) fn view(
     reader: &mut Reader<'_>,
     path: &str,
     name: &str,
-    raw: raw::View,
+    mut raw: raw::View,
     sources: &[&str],
 ) -> Option<View> {
     let at = |key: &str| format!("{path}.{key}");
-    let is_query = reader.later_key(&at("query"), &raw.query, &Later::Queries);
-    if !is_query {
-        reader.later_key(&at("as_of"), &raw.as_of, &Later::Queries);
-    }
     reader.later_key(&at("expected"), &raw.expected, &Later::Events);
-    let table = match raw.table {
+    let table = match std::mem::take(&mut raw.table) {
         Field::Missing => reader.table(path, name),
         written => {
             let written = reader.text(&at("table"), written);
             written.and_then(|table| reader.table(&at("table"), &table))
         }
     };
-    let key = reader.need(&at("key"), raw.key, "list the columns that name a row");
+    let key = std::mem::take(&mut raw.key);
+    let key = reader.need(&at("key"), key, "list the columns that name a row");
     let key = key.and_then(|key| reader.texts(&at("key"), key));
-    let columns = reader.get(&at("columns"), raw.columns);
+    let columns = reader.get(&at("columns"), std::mem::take(&mut raw.columns));
     let columns = columns.map(|written| columns_of(reader, &at("columns"), written));
-    if let (Some(key), Some(columns)) = (&key, &columns) {
-        key_is_mapped(reader, &at("key"), key, columns);
-    }
-    let filter = filter(reader, &at("where"), raw.filter);
-    let scope = reader.text(&at("scope"), raw.scope);
-    let from = if is_query {
-        None
+    let compare = std::mem::take(&mut raw.compare);
+    let (key_known, columns_known) = (key.as_deref().unwrap_or(&[]), columns.as_deref());
+    let is_query = raw.query.is_written();
+    let compare = compare::compare(
+        reader,
+        &at("compare"),
+        compare,
+        key_known,
+        columns_known,
+        is_query,
+    );
+    let scope = reader.text(&at("scope"), std::mem::take(&mut raw.scope));
+    let kind = if is_query {
+        query::query(reader, path, raw, key_known, columns)
     } else {
-        from(reader, &at("from"), raw.from, sources)
+        copy(reader, path, raw, key_known, columns, sources)
     };
     Some(View {
         name: name.to_owned(),
         table: table?,
         key: key?,
+        scope,
+        compare: compare?,
+        kind: kind?,
+        line: reader.line(path),
+    })
+}
+
+/// What only a copy says.
+fn copy(
+    reader: &mut Reader<'_>,
+    path: &str,
+    raw: raw::View,
+    key: &[String],
+    columns: Option<Vec<(String, Option<Origin>)>>,
+    sources: &[&str],
+) -> Option<ViewKind> {
+    let at = |key: &str| format!("{path}.{key}");
+    if raw.as_of.is_written() {
+        reader.problem(&at("as_of"), "a copy reads no clock", "take it out");
+    }
+    if let Some(columns) = &columns {
+        key_is_mapped(reader, &at("key"), key, columns);
+    }
+    let filter = filter(reader, &at("where"), raw.filter);
+    let from = from(reader, &at("from"), raw.from, sources);
+    Some(ViewKind::Copy {
         from: from?,
         filter: filter?,
         columns: match columns {
             Some(columns) => Some(all_of(columns)?),
             None => None,
         },
-        scope,
-        line: reader.line(path),
     })
 }
 
@@ -76,7 +106,11 @@ fn from(
     field: Field<Text>,
     sources: &[&str],
 ) -> Option<String> {
-    let from = reader.need_text(path, field, "name the source that the view copies")?;
+    let from = reader.need_text(
+        path,
+        field,
+        "name the source that the view copies, or write a `query:` over several",
+    )?;
     // Without any source, that is the problem to report.
     if !sources.is_empty() && !sources.contains(&from.as_str()) {
         reader.problem(
@@ -132,7 +166,7 @@ fn columns_of(
     columns.collect()
 }
 
-fn all_of(columns: Vec<(String, Option<Origin>)>) -> Option<Vec<(String, Origin)>> {
+pub(super) fn all_of(columns: Vec<(String, Option<Origin>)>) -> Option<Vec<(String, Origin)>> {
     let columns = columns.into_iter();
     columns
         .map(|(target, origin)| Some((target, origin?)))

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::playbook::{Log, Playbook, parse};
+use crate::playbook::{Log, Playbook, View, ViewKind, parse};
 
 const NASTY: &[&str] = &[
     "order: #1",
@@ -97,10 +97,18 @@ fn counted_right(draft: &Draft) {
     assert_eq!(marked("# decide: "), draft.questions().len(), "{text}");
 }
 
+/// What a view copies.
+fn copied(view: &View) -> (&str, Option<&[(String, Origin)]>) {
+    match &view.kind {
+        ViewKind::Copy { from, columns, .. } => (from, columns.as_deref()),
+        ViewKind::Query { .. } => panic!("a draft has copies only: {view:?}"),
+    }
+}
+
 #[test]
 fn the_simple_case_says_no_columns() {
     let playbook = parsed(&draft());
-    assert_eq!(playbook.views[0].columns, None);
+    assert_eq!(copied(&playbook.views[0]).1, None);
     assert!(matches!(playbook.log, Log::Kafka { .. }));
     let mut spaced = draft();
     spaced.name = "read: store".to_owned();
@@ -131,9 +139,10 @@ fn any_name_comes_back_as_it_was() {
             (source.name.as_str(), source.topic.as_str()),
             (*name, *name)
         );
-        assert_eq!((view.name.as_str(), view.from.as_str()), (*name, *name));
+        let (from, columns) = copied(view);
+        assert_eq!((view.name.as_str(), from), (*name, *name));
         assert_eq!(view.key, [*name]);
-        let columns = view.columns.as_ref().expect("columns");
+        let columns = columns.expect("columns");
         assert_eq!(columns[0], ((*name).to_owned(), column(name)));
         if name.contains('.') || name.trim() != *name {
             continue;
