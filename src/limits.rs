@@ -10,8 +10,6 @@ pub const BATCH_BYTES: usize = 8 << 20;
 pub const BATCHES_IN_FLIGHT: usize = 2;
 /// Folded rows held while settling, in bytes.
 pub const SETTLE_BYTES_MAX: usize = 32 << 20;
-/// Deleted keys remembered between the rounds of a load; beyond it no catch-up is made.
-pub const TOMBSTONES_MAX: usize = 1_000_000;
 /// Rounds of catching up with a log that moves on while the shadow is being checked.
 pub const CATCH_UP_ROUNDS_MAX: u32 = 5;
 /// Keys that are settled from the primary at once.

@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod repair;
 pub mod run;
 pub mod sqlite;
+mod state;
 
 use std::fmt;
 
@@ -26,6 +27,7 @@ pub use error::StoreError;
 pub use permit::WritePermit;
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{RunKind, RunRecord, RunState, Start};
+pub use state::Settled;
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -252,6 +254,8 @@ pub trait Encoder: Send {
     /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged`), `None` to
     /// delete; the key is given apart, since a delete has no other cells.
     fn again(&mut self, key: &Key<'_>, row: Option<&Row<'_>>, origin: &Origin);
+    /// A key that is gone, and the version that removed it: a tombstone of a key that is not in the shadow.
+    fn gone(&mut self, key: &Key<'_>, version: &Version);
     /// Bytes collected so far.
     fn bytes(&self) -> usize;
     /// Takes what was collected and starts afresh.
@@ -261,12 +265,14 @@ pub trait Encoder: Send {
 /// Rows in a store's own bulk form.
 #[derive(Debug)]
 pub enum Batch {
-    /// COPY text of first rows and of later changes.
+    /// COPY text of first rows, of later changes and of tombstones.
     Copy {
         /// For the shadow.
         first: Vec<u8>,
         /// For the table of later changes.
         again: Vec<u8>,
+        /// For the table of tombstones.
+        gone: Vec<u8>,
     },
     /// Plain rows.
     Rows {
@@ -274,12 +280,14 @@ pub enum Batch {
         first: Vec<(Row<'static>, Origin)>,
         /// For the table of later changes.
         again: Vec<(Key<'static>, Option<Row<'static>>, Origin)>,
+        /// For the table of tombstones.
+        gone: Vec<(Key<'static>, Version)>,
     },
 }
 
 /// What a store hands over and takes back while it settles the keys that occur more than once.
 pub trait Settle {
-    /// A row of the shadow whose key has later changes: it came first.
+    /// The row or tombstone of the shadow whose key has later changes: it came first.
     ///
     /// # Errors
     /// Whatever stops the run; the store then changes nothing.
@@ -289,11 +297,12 @@ pub trait Settle {
     /// # Errors
     /// As for `held`.
     fn change(&mut self, change: Change<'static>) -> anyhow::Result<()>;
-    /// The final rows of all keys before the one being handed over; called now and then, and at the end with `true`.
+    /// What became of all keys before the one being handed over, each once; called now and then, and at the end with `true`.
+    /// A key that is left out has neither a row nor a tombstone afterwards.
     ///
     /// # Errors
     /// As for `held`.
-    fn take(&mut self, end: bool) -> anyhow::Result<Vec<(Row<'static>, Version)>>;
+    fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>>;
 }
 
 /// What a swap did.
@@ -395,14 +404,15 @@ pub trait Acts {
         next: &[NextOffset],
     ) -> Result<(), StoreError>;
     /// Settles the keys that may occur more than once: each is handed over in order of arrival and replaced by what
-    /// comes back. Atomic: after a failure it can be run again.
+    /// comes back, a row or a tombstone, which stay for later rounds. Atomic: after a failure it can be run again.
     async fn settle(
         &self,
         permit: &WritePermit,
         shadow: &Shadow,
         by: &mut dyn Settle,
     ) -> Result<(), StoreError>;
-    /// Writes these rows into the shadow, replacing those of the same keys; `None` removes. One transaction.
+    /// Writes these rows into the shadow, replacing rows and tombstones of the same keys; `None` leaves a tombstone of that
+    /// version. One transaction.
     async fn replace(
         &self,
         permit: &WritePermit,

@@ -316,7 +316,7 @@ impl Run<'_> {
             }
             round += 1;
             let ahead = self.ahead(&loader).await?;
-            if ahead.is_empty() || round > limits::CATCH_UP_ROUNDS_MAX || self.settler.forgetful {
+            if ahead.is_empty() || round > limits::CATCH_UP_ROUNDS_MAX {
                 self.better_than_live(&comparison, &found).await?;
                 return Ok((loader, Some(found.rows), differing));
             }

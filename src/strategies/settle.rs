@@ -1,33 +1,27 @@
 //! Keys that the log names more than once, folded: the store hands their changes over in order of arrival, and takes the
-//! final rows back.
-
-use std::collections::HashMap;
+//! final rows and tombstones back.
 
 use anyhow::Result;
 
 use super::Refused;
 use crate::limits;
-use crate::projection::cell::Row;
-use crate::projection::change::{Change, Key, Op};
+use crate::projection::change::{Change, Key};
 use crate::projection::counts::Counts;
 use crate::projection::fold::{Conflict, Fold, Folded, Verdict};
 use crate::projection::version::{Order, Version};
 use crate::store::Settle;
+use crate::store::Settled;
 
 /// Folds what the store hands over. It lives through all rounds of a load.
 pub struct Settler {
     fold: Fold,
     current: Option<Key<'static>>,
-    /// Keys that are gone, by the version that removed them: a later round must not bring them back.
-    gone: HashMap<Key<'static>, Version>,
     conflicts: Vec<(Key<'static>, Conflict)>,
     conflicting: u64,
     /// Keys whose row is incomplete: to be settled from the primary.
     pub incomplete: Vec<(Key<'static>, Version)>,
     /// What became of the changes.
     pub counts: Counts,
-    /// Whether there are more deleted keys than are remembered.
-    pub forgetful: bool,
 }
 
 impl Settler {
@@ -37,25 +31,16 @@ impl Settler {
         Settler {
             fold: Fold::new(order),
             current: None,
-            gone: HashMap::new(),
             conflicts: Vec::new(),
             conflicting: 0,
             incomplete: Vec::new(),
             counts: Counts::default(),
-            forgetful: false,
         }
     }
 
     fn apply(&mut self, change: Change<'static>) -> Verdict {
         if self.current.as_ref() != Some(&change.key) {
             self.current = Some(change.key.clone());
-            if let Some(version) = self.gone.remove(&change.key) {
-                self.fold.apply(Change {
-                    key: change.key.clone(),
-                    version,
-                    op: Op::Delete,
-                });
-            }
         }
         let key = change.key.clone();
         let verdict = self.fold.apply(change);
@@ -69,22 +54,19 @@ impl Settler {
         verdict
     }
 
-    fn finish(&mut self, folded: Vec<Folded>) -> Vec<(Row<'static>, Version)> {
-        let mut rows = Vec::with_capacity(folded.len());
+    fn finish(&mut self, folded: Vec<Folded>) -> Vec<Settled> {
+        let mut settled = Vec::with_capacity(folded.len());
         for done in folded {
             if done.is_incomplete() {
                 self.incomplete.push((done.key, done.version));
                 continue;
             }
-            match done.row {
-                Some(row) => rows.push((row, done.version)),
-                None if self.gone.len() < limits::TOMBSTONES_MAX => {
-                    self.gone.insert(done.key, done.version);
-                }
-                None => self.forgetful = true,
-            }
+            settled.push(match done.row {
+                Some(row) => Settled::Row(row, done.version),
+                None => Settled::Gone(done.key, done.version),
+            });
         }
-        rows
+        settled
     }
 
     /// Refuses when an order did not decide, naming keys.
@@ -136,7 +118,7 @@ impl Settle for Settler {
         Ok(())
     }
 
-    fn take(&mut self, end: bool) -> Result<Vec<(Row<'static>, Version)>> {
+    fn take(&mut self, end: bool) -> Result<Vec<Settled>> {
         if !end && self.fold.bytes() < limits::SETTLE_BYTES_MAX {
             return Ok(Vec::new());
         }

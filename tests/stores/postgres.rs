@@ -20,7 +20,8 @@ use trueup::projection::types::Column;
 use trueup::projection::version::{Rank, Version};
 use trueup::store::postgres::Postgres;
 use trueup::store::{
-    Access, Acts, Catalog, Origin, Output, Scan, Settle, Shadow, StoreError, TableName, WritePermit,
+    Access, Acts, Catalog, Origin, Output, Scan, Settle, Settled, Shadow, StoreError, TableName,
+    WritePermit,
 };
 
 /// A database of one test, and a superuser's connection to it.
@@ -247,14 +248,17 @@ impl Settle for Latest {
         self.note(change)
     }
 
-    fn take(&mut self, end: bool) -> anyhow::Result<Vec<(Row<'static>, Version)>> {
+    fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>> {
         let open = if end { None } else { self.last.clone() };
         let mut done = Vec::new();
         self.keys.retain(|key, (version, row)| {
             if open.as_ref() == Some(key) {
                 return true;
             }
-            done.extend(row.take().map(|row| (row, *version)));
+            done.push(match row.take() {
+                Some(row) => Settled::Row(row, *version),
+                None => Settled::Gone(key.clone(), *version),
+            });
             false
         });
         Ok(done)

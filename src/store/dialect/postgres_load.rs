@@ -49,15 +49,28 @@ pub fn shadow_table(shadow: &Shadow) -> TableName {
 /// The table of later changes; the suffix survives a name that is already as long as can be.
 #[must_use]
 pub fn later_table(shadow: &Shadow) -> TableName {
-    const SUFFIX: &str = "_trueup_later";
-    let mut name = shadow.live.table.name.clone();
-    while name.len() + SUFFIX.len() > NAME_BYTES_MAX {
-        name.pop();
-    }
     TableName {
         schema: Some(shadow_schema(&shadow.run)),
-        name: name + SUFFIX,
+        name: suffixed(&shadow.live.table.name, "_trueup_later"),
     }
+}
+
+/// The table of tombstones, named as that of later changes is.
+#[must_use]
+pub fn gone_table(shadow: &Shadow) -> TableName {
+    TableName {
+        schema: Some(shadow_schema(&shadow.run)),
+        name: suffixed(&shadow.live.table.name, "_trueup_gone"),
+    }
+}
+
+/// A name with a suffix that survives.
+pub(super) fn suffixed(name: &str, suffix: &str) -> String {
+    let mut name = name.to_owned();
+    while name.len() + suffix.len() > NAME_BYTES_MAX {
+        name.pop();
+    }
+    name + suffix
 }
 
 /// Removes what a run left: its shadow with everything in it, and its positions.
@@ -72,7 +85,7 @@ pub fn discard(run: &str) -> String {
     )
 }
 
-/// Creates the shadow and the table of later changes. `options` are the live table's storage parameters.
+/// Creates the shadow and the tables of later changes and of tombstones. `options` are the live table's storage parameters.
 #[must_use]
 pub fn create(shadow: &Shadow, options: &[(String, String)], version: i32) -> String {
     let name = table(&shadow_table(shadow));
@@ -117,11 +130,23 @@ pub fn create(shadow: &Shadow, options: &[(String, String)], version: i32) -> St
             .map(|(n, t)| format!("{n} {t}")),
     );
     sql.push_str(&format!(
-        "; CREATE TABLE {} ({})",
+        "; CREATE TABLE {} ({}); CREATE TABLE {} ({})",
         table(&later_table(shadow)),
-        columns.join(", ")
+        columns.join(", "),
+        table(&gone_table(shadow)),
+        gone_columns(shadow).join(", ")
     ));
     sql
+}
+
+/// The columns of the table of tombstones, with their types.
+pub(super) fn gone_columns(shadow: &Shadow) -> Vec<String> {
+    let key = key_names(shadow).zip(&shadow.key);
+    let mut columns: Vec<String> = key
+        .map(|(name, at)| format!("{} {}", quoted(name), later_type(shadow, *at)))
+        .collect();
+    columns.extend(TRAILING.iter().map(|(n, t)| format!("{n} {t}")));
+    columns
 }
 
 /// Keys keep their type, since `1.0` and `1.00` are one key; everything else is kept as text, which takes the holes and
@@ -196,6 +221,16 @@ pub fn copy_again(shadow: &Shadow) -> String {
     )
 }
 
+/// `COPY` into the table of tombstones.
+#[must_use]
+pub fn copy_gone(shadow: &Shadow) -> String {
+    format!(
+        "COPY {} ({}) FROM STDIN",
+        table(&gone_table(shadow)),
+        list(key_names(shadow).chain(trailing_names()))
+    )
+}
+
 /// The run's next offsets, and a sign of life.
 #[must_use]
 pub fn positions(run: &str, next: &[NextOffset]) -> String {
@@ -234,9 +269,10 @@ pub fn seal(shadow: &Shadow, options: &[(String, String)]) -> String {
         acts.push("RESET (autovacuum_enabled)".to_owned());
     }
     format!(
-        "ALTER TABLE {name} {}; DROP TABLE IF EXISTS {}",
+        "ALTER TABLE {name} {}; DROP TABLE IF EXISTS {}, {}",
         acts.join(", "),
-        table(&later_table(shadow))
+        table(&later_table(shadow)),
+        table(&gone_table(shadow))
     )
 }
 
@@ -304,9 +340,10 @@ CREATE SCHEMA "trueup_r1";
 CREATE TABLE "trueup_r1"."accounts" (LIKE "read"."accounts" INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMMENTS INCLUDING COMPRESSION, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint);
 ALTER TABLE "trueup_r1"."accounts" SET ("fillfactor" = '70', toast."autovacuum_enabled" = 'off', "autovacuum_enabled" = 'false');
 ALTER TABLE "trueup_r1"."accounts" ALTER COLUMN "note" DROP NOT NULL;
-CREATE TABLE "trueup_r1"."accounts_trueup_later" ("id" bigint, "Name" text, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint, trueup_arrival bigint, trueup_gone boolean, trueup_holes integer[])
+CREATE TABLE "trueup_r1"."accounts_trueup_later" ("id" bigint, "Name" text, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint, trueup_arrival bigint, trueup_gone boolean, trueup_holes integer[]);
+CREATE TABLE "trueup_r1"."accounts_trueup_gone" ("id" bigint, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint)
 "#);
-        insta::assert_snapshot!(seal(&shadow(), &options), @r#"ALTER TABLE "trueup_r1"."accounts" DROP COLUMN IF EXISTS trueup_partition, DROP COLUMN IF EXISTS trueup_offset, DROP COLUMN IF EXISTS trueup_rank, DROP COLUMN IF EXISTS trueup_clock, ALTER COLUMN "note" SET NOT NULL, RESET (autovacuum_enabled); DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_later""#);
+        insta::assert_snapshot!(seal(&shadow(), &options), @r#"ALTER TABLE "trueup_r1"."accounts" DROP COLUMN IF EXISTS trueup_partition, DROP COLUMN IF EXISTS trueup_offset, DROP COLUMN IF EXISTS trueup_rank, DROP COLUMN IF EXISTS trueup_clock, ALTER COLUMN "note" SET NOT NULL, RESET (autovacuum_enabled); DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_later", "trueup_r1"."accounts_trueup_gone""#);
         insta::assert_snapshot!(discard("r1").replace("; ", ";\n"), @r#"
 DROP SCHEMA IF EXISTS "trueup_r1" CASCADE;
 DROP SCHEMA IF EXISTS "trueup_old_r1" RESTRICT;
@@ -319,6 +356,7 @@ UPDATE trueup.run SET state = 'discarded', ended_at = clock_timestamp() WHERE id
     fn batches() {
         insta::assert_snapshot!(copy_first(&shadow()), @r#"COPY "trueup_r1"."accounts" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock") FROM STDIN"#);
         insta::assert_snapshot!(copy_again(&shadow()), @r#"COPY "trueup_r1"."accounts_trueup_later" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", "trueup_arrival", "trueup_gone", "trueup_holes") FROM STDIN"#);
+        insta::assert_snapshot!(copy_gone(&shadow()), @r#"COPY "trueup_r1"."accounts_trueup_gone" ("id", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock") FROM STDIN"#);
         let next = [NextOffset {
             topic: "t'".to_owned(),
             partition: 1,
@@ -331,10 +369,11 @@ UPDATE trueup.run SET state = 'discarded', ended_at = clock_timestamp() WHERE id
     fn long_names_are_cut_before_the_suffix() {
         let mut shadow = shadow();
         shadow.live.table.name = "ä".repeat(31);
-        let later = later_table(&shadow).name;
-        assert!(
-            later.len() <= 63 && later.ends_with("_trueup_later"),
-            "{later}"
-        );
+        for (name, suffix) in [
+            (later_table(&shadow).name, "_trueup_later"),
+            (gone_table(&shadow).name, "_trueup_gone"),
+        ] {
+            assert!(name.len() <= 63 && name.ends_with(suffix), "{name}");
+        }
     }
 }

@@ -2,24 +2,19 @@
 
 use super::postgres::{list, quoted, string, table};
 use super::postgres_load::{
-    key_names, later_names, later_table, names, shadow_table, trailing_names,
+    gone_table, key_names, later_names, later_table, names, shadow_table, trailing_names,
 };
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::text;
 use crate::projection::types::ColumnType;
 use crate::store::Shadow;
+use crate::store::TableName;
 
 /// Moves the shadow's rows of all keys that have later changes beside these, as those that came first.
 #[must_use]
 pub fn move_held(shadow: &Shadow) -> String {
-    let later = table(&later_table(shadow));
-    let keys = list(key_names(shadow));
-    let same: Vec<String> = key_names(shadow)
-        .map(|k| format!("s.{0} = k.{0}", quoted(k)))
-        .collect();
     let all: Vec<&str> = names(shadow).chain(trailing_names()).collect();
-    let returned: Vec<String> = all.iter().map(|n| format!("s.{}", quoted(n))).collect();
     let mut moved: Vec<String> = shadow
         .columns
         .iter()
@@ -34,14 +29,33 @@ pub fn move_held(shadow: &Shadow) -> String {
         })
         .collect();
     moved.extend(trailing_names().map(quoted));
+    let taken = moved.join(", ");
+    move_first(shadow, &shadow_table(shadow), &all, &taken, "FALSE")
+}
+
+/// Moves the tombstones of these keys there too. A key has a row or a tombstone, never both.
+#[must_use]
+pub fn move_gone(shadow: &Shadow) -> String {
+    let all: Vec<&str> = key_names(shadow).chain(trailing_names()).collect();
+    let taken = list(all.iter().copied());
+    move_first(shadow, &gone_table(shadow), &all, &taken, "TRUE")
+}
+
+/// Takes what the table has of keys with later changes out of it and puts it beside them; `gone` says whether it is no row.
+fn move_first(shadow: &Shadow, from: &TableName, all: &[&str], taken: &str, gone: &str) -> String {
+    let later = table(&later_table(shadow));
+    let same: Vec<String> = key_names(shadow)
+        .map(|k| format!("s.{0} = k.{0}", quoted(k)))
+        .collect();
+    let returned: Vec<String> = all.iter().map(|n| format!("s.{}", quoted(n))).collect();
     format!(
-        "WITH gone AS (DELETE FROM {} AS s USING (SELECT DISTINCT {keys} FROM {later}) AS k WHERE {} RETURNING {}) \
-         INSERT INTO {later} ({}, trueup_arrival, trueup_gone) SELECT {}, -1, FALSE FROM gone",
-        table(&shadow_table(shadow)),
+        "WITH gone AS (DELETE FROM {} AS s USING (SELECT DISTINCT {} FROM {later}) AS k WHERE {} RETURNING {}) \
+         INSERT INTO {later} ({}, trueup_arrival, trueup_gone) SELECT {taken}, -1, {gone} FROM gone",
+        table(from),
+        list(key_names(shadow)),
         same.join(" AND "),
         returned.join(", "),
         list(all.iter().copied()),
-        moved.join(", ")
     )
 }
 
@@ -96,9 +110,10 @@ pub fn empty_later(shadow: &Shadow) -> String {
     format!("TRUNCATE {}", table(&later_table(shadow)))
 }
 
-/// Deletes the rows of these keys from the shadow: one statement of any size, since the keys come as arrays.
+/// Deletes what the shadow, or its table of tombstones, has of these keys: one statement of any size, since the keys come as
+/// arrays.
 #[must_use]
-pub fn delete_keys(shadow: &Shadow, keys: &[&Key<'static>]) -> String {
+pub fn delete_keys(shadow: &Shadow, from: &TableName, keys: &[&Key<'static>]) -> String {
     let mut arrays = Vec::with_capacity(shadow.key.len());
     for (place, at) in shadow.key.iter().enumerate() {
         let column = &shadow.columns[*at];
@@ -117,7 +132,7 @@ pub fn delete_keys(shadow: &Shadow, keys: &[&Key<'static>]) -> String {
         .collect();
     format!(
         "DELETE FROM {} AS s USING unnest({}) AS k ({}) WHERE {}",
-        table(&shadow_table(shadow)),
+        table(from),
         arrays.join(", "),
         aliases.join(", "),
         same.join(" AND ")
@@ -176,8 +191,9 @@ mod tests {
     #[test]
     fn settling() {
         insta::assert_snapshot!(move_held(&shadow()), @r#"WITH gone AS (DELETE FROM "trueup_r1"."accounts" AS s USING (SELECT DISTINCT "id" FROM "trueup_r1"."accounts_trueup_later") AS k WHERE s."id" = k."id" RETURNING s."id", s."Name", s."trueup_partition", s."trueup_offset", s."trueup_rank", s."trueup_clock") INSERT INTO "trueup_r1"."accounts_trueup_later" ("id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", trueup_arrival, trueup_gone) SELECT "id", CAST("Name" AS text), "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", -1, FALSE FROM gone"#);
+        insta::assert_snapshot!(move_gone(&shadow()), @r#"WITH gone AS (DELETE FROM "trueup_r1"."accounts_trueup_gone" AS s USING (SELECT DISTINCT "id" FROM "trueup_r1"."accounts_trueup_later") AS k WHERE s."id" = k."id" RETURNING s."id", s."trueup_partition", s."trueup_offset", s."trueup_rank", s."trueup_clock") INSERT INTO "trueup_r1"."accounts_trueup_later" ("id", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", trueup_arrival, trueup_gone) SELECT "id", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", -1, TRUE FROM gone"#);
         insta::assert_snapshot!(copy_later(&shadow()).0, @r#"COPY (SELECT "id", "Name", "trueup_partition", "trueup_offset", "trueup_rank", "trueup_clock", "trueup_arrival", "trueup_gone", "trueup_holes" FROM "trueup_r1"."accounts_trueup_later" ORDER BY "id", trueup_arrival) TO STDOUT"#);
-        insta::assert_snapshot!(delete_keys(&shadow(), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @r#"DELETE FROM "trueup_r1"."accounts" AS s USING unnest('{1,-2}'::bigint[]) AS k (k0) WHERE s."id" = k.k0"#);
+        insta::assert_snapshot!(delete_keys(&shadow(), &gone_table(&shadow()), &[&Key(vec![Cell::Int(1)]), &Key(vec![Cell::Int(-2)])]), @r#"DELETE FROM "trueup_r1"."accounts_trueup_gone" AS s USING unnest('{1,-2}'::bigint[]) AS k (k0) WHERE s."id" = k.k0"#);
         insta::assert_snapshot!(carry(&shadow()).expect("a carried column"), @r#"UPDATE "trueup_r1"."accounts" AS s SET "note" = l."note" FROM "read"."accounts" AS l WHERE s."id" = l."id" AND (CAST(s."note" AS text) IS DISTINCT FROM CAST(l."note" AS text))"#);
     }
 }

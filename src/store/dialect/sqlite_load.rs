@@ -44,6 +44,16 @@ pub fn later_name(run: &str, live: &TableName) -> TableName {
     }
 }
 
+/// The name of the table of tombstones.
+#[must_use]
+pub fn gone_name(run: &str, live: &TableName) -> TableName {
+    let shadow = shadow_name(run, live);
+    TableName {
+        schema: None,
+        name: format!("{}_trueup_gone", shadow.name),
+    }
+}
+
 /// The name of the shadow's key index.
 #[must_use]
 pub fn key_index(shadow: &Shadow) -> String {
@@ -68,6 +78,12 @@ pub fn later_table(shadow: &Shadow) -> String {
     table(&later_name(&shadow.run, &shadow.live.table))
 }
 
+/// The table of tombstones, quoted.
+#[must_use]
+pub fn gone_table(shadow: &Shadow) -> String {
+    table(&gone_name(&shadow.run, &shadow.live.table))
+}
+
 /// The key's columns.
 pub fn key_columns(shadow: &Shadow) -> impl Iterator<Item = &str> + Clone {
     shadow
@@ -80,17 +96,17 @@ fn columns(shadow: &Shadow) -> impl Iterator<Item = &str> + Clone {
     shadow.columns.iter().map(|c| c.name.as_str())
 }
 
-/// Creates the shadow and the table of later changes: the live table's declared types, so that values are kept the
-/// same way, and nothing else of it.
+/// Creates the shadow and the tables of later changes and of tombstones: the live table's declared types, so that values
+/// are kept the same way, and nothing else of it.
 #[must_use]
-pub fn create(shadow: &Shadow, strict: bool) -> [String; 2] {
+pub fn create(shadow: &Shadow, strict: bool) -> [String; 3] {
     let typed = |(name, kind): (&str, &str)| format!("{} {}", quoted(name), kind);
-    let mut loaded: Vec<String> = columns(shadow)
-        .map(|name| {
-            let declared = shadow.live.column(name).map_or("", |c| &c.sql_type);
-            typed((name, plain_type(declared))).trim_end().to_owned()
-        })
-        .collect();
+    let declared = |name: &str| {
+        let declared = shadow.live.column(name).map_or("", |c| &c.sql_type);
+        typed((name, plain_type(declared))).trim_end().to_owned()
+    };
+    let mut loaded: Vec<String> = columns(shadow).map(declared).collect();
+    let mut key: Vec<String> = key_columns(shadow).map(declared).collect();
     let kept = if strict { " STRICT" } else { "" };
     loaded.extend(TRAILING.map(typed));
     let first = format!(
@@ -104,7 +120,13 @@ pub fn create(shadow: &Shadow, strict: bool) -> [String; 2] {
         later_table(shadow),
         loaded.join(", ")
     );
-    [first, later]
+    key.extend(TRAILING.map(typed));
+    let gone = format!(
+        "CREATE TABLE {} ({}){kept}",
+        gone_table(shadow),
+        key.join(", ")
+    );
+    [first, later, gone]
 }
 
 /// A declared type as it can be written again; an exotic one is replaced by a plain one of the same affinity.
@@ -154,6 +176,21 @@ pub fn insert_later(shadow: &Shadow, rows: usize) -> String {
     )
 }
 
+/// Inserts `rows` tombstones.
+#[must_use]
+pub fn insert_gone(shadow: &Shadow, rows: usize) -> String {
+    format!(
+        "INSERT INTO {} ({}) VALUES {}",
+        gone_table(shadow),
+        gone_columns(shadow),
+        brackets(shadow.key.len() + TRAILING_COUNT, rows)
+    )
+}
+
+fn gone_columns(shadow: &Shadow) -> String {
+    names("", key_columns(shadow).chain(TRAILING.map(|t| t.0)))
+}
+
 fn later_columns(shadow: &Shadow) -> String {
     let trailing = TRAILING.into_iter().chain(LATER).map(|t| t.0);
     names("", columns(shadow).chain(trailing))
@@ -162,9 +199,18 @@ fn later_columns(shadow: &Shadow) -> String {
 /// Removes the shadow's rows of `rows` keys.
 #[must_use]
 pub fn remove(shadow: &Shadow, rows: usize) -> String {
+    remove_from(&shadow_table(shadow), shadow, rows)
+}
+
+/// Removes the tombstones of `rows` keys.
+#[must_use]
+pub fn remove_gone(shadow: &Shadow, rows: usize) -> String {
+    remove_from(&gone_table(shadow), shadow, rows)
+}
+
+fn remove_from(from: &str, shadow: &Shadow, rows: usize) -> String {
     format!(
-        "DELETE FROM {} WHERE ({}) IN (VALUES {})",
-        shadow_table(shadow),
+        "DELETE FROM {from} WHERE ({}) IN (VALUES {})",
         names("", key_columns(shadow)),
         brackets(shadow.key.len(), rows)
     )
@@ -174,11 +220,15 @@ pub fn remove(shadow: &Shadow, rows: usize) -> String {
 pub const RECORD_POSITION: &str = "INSERT INTO main.trueup_position (run, topic, `partition`, next_offset) \
      VALUES (?, ?, ?, ?) ON CONFLICT (run, topic, `partition`) DO UPDATE SET next_offset = excluded.next_offset";
 
-/// Copies the shadow's rows that have later changes among these, as the first of their key; indexes all in the order
-/// in which they are handed over; and removes the copied rows.
+/// Copies the rows and tombstones whose keys have later changes among these, as the first of their key; indexes all in the
+/// order in which they are handed over; and removes what was copied.
 #[must_use]
-pub fn gather(shadow: &Shadow) -> [String; 3] {
-    let (first, later) = (shadow_table(shadow), later_table(shadow));
+pub fn gather(shadow: &Shadow) -> [String; 5] {
+    let (first, later, gone) = (
+        shadow_table(shadow),
+        later_table(shadow),
+        gone_table(shadow),
+    );
     let key = names("", key_columns(shadow));
     let trailing = TRAILING.map(|t| t.0);
     let same = names("", columns(shadow).chain(trailing));
@@ -189,11 +239,17 @@ pub fn gather(shadow: &Shadow) -> [String; 3] {
             later_columns(shadow)
         ),
         format!(
+            "INSERT INTO {later} ({0}, trueup_arrival, trueup_gone) SELECT {0}, -1, 1 FROM {gone} \
+             WHERE ({key}) IN (SELECT {key} FROM {later})",
+            gone_columns(shadow)
+        ),
+        format!(
             "CREATE INDEX {} ON {} ({key}, trueup_arrival)",
             later_index(shadow),
             quoted(&later_name(&shadow.run, &shadow.live.table).name),
         ),
         format!("DELETE FROM {first} WHERE ({key}) IN (SELECT {key} FROM {later})"),
+        format!("DELETE FROM {gone} WHERE ({key}) IN (SELECT {key} FROM {later})"),
     ]
 }
 
@@ -237,7 +293,10 @@ pub fn build(shadow: &Shadow) -> String {
 /// Takes off what only the load needed, for a shadow that is kept.
 #[must_use]
 pub fn strip(shadow: &Shadow) -> Vec<String> {
-    let mut all = vec![format!("DROP TABLE IF EXISTS {}", later_table(shadow))];
+    let besides = [later_table(shadow), gone_table(shadow)];
+    let mut all = besides
+        .map(|t| format!("DROP TABLE IF EXISTS {t}"))
+        .to_vec();
     all.extend(TRAILING.map(|(name, _)| {
         format!(
             "ALTER TABLE {} DROP COLUMN {}",
@@ -250,9 +309,11 @@ pub fn strip(shadow: &Shadow) -> Vec<String> {
 
 /// Removes a run's tables.
 #[must_use]
-pub fn discard(run: &str, live: &TableName) -> [String; 2] {
+pub fn discard(run: &str, live: &TableName) -> [String; 3] {
     [
-        format!("DROP TABLE IF EXISTS {}", table(&later_name(run, live))),
-        format!("DROP TABLE IF EXISTS {}", table(&shadow_name(run, live))),
+        later_name(run, live),
+        gone_name(run, live),
+        shadow_name(run, live),
     ]
+    .map(|name| format!("DROP TABLE IF EXISTS {}", table(&name)))
 }

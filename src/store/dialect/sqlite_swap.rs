@@ -223,32 +223,41 @@ mod tests {
         let mut all = load::create(&shadow, true).to_vec();
         all.push(load::insert(&shadow, 2));
         all.push(load::insert_later(&shadow, 1));
+        all.push(load::insert_gone(&shadow, 2));
         all.extend(load::gather(&shadow));
         all.push(load::page(&shadow, true, 10));
         all.extend(load::settled(&shadow));
         all.push(load::remove(&shadow, 2));
+        all.push(load::remove_gone(&shadow, 1));
         all.push(load::build(&shadow));
         all.extend(load::strip(&shadow));
         all.extend(load::discard("r1", &shadow.live.table));
         insta::assert_snapshot!(all.join("\n"), @"
         CREATE TABLE `main`.`trueup_r1_accounts` (`id` INTEGER, `email` TEXT, `trueup_partition` INTEGER, `trueup_offset` INTEGER, `trueup_rank` BLOB, `trueup_clock` INTEGER) STRICT
         CREATE TABLE `main`.`trueup_r1_accounts_trueup_later` (`id` INTEGER, `email` TEXT, `trueup_partition` INTEGER, `trueup_offset` INTEGER, `trueup_rank` BLOB, `trueup_clock` INTEGER, `trueup_arrival` INTEGER, `trueup_gone` INTEGER, `trueup_holes` TEXT) STRICT
+        CREATE TABLE `main`.`trueup_r1_accounts_trueup_gone` (`id` INTEGER, `trueup_partition` INTEGER, `trueup_offset` INTEGER, `trueup_rank` BLOB, `trueup_clock` INTEGER) STRICT
         INSERT INTO `main`.`trueup_r1_accounts` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`) VALUES (?,?,?,?,?,?),(?,?,?,?,?,?)
         INSERT INTO `main`.`trueup_r1_accounts_trueup_later` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes`) VALUES (?,?,?,?,?,?,?,?,?)
+        INSERT INTO `main`.`trueup_r1_accounts_trueup_gone` (`id`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`) VALUES (?,?,?,?,?),(?,?,?,?,?)
         INSERT INTO `main`.`trueup_r1_accounts_trueup_later` (`id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes`) SELECT `id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, -1, 0, NULL FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
+        INSERT INTO `main`.`trueup_r1_accounts_trueup_later` (`id`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, trueup_arrival, trueup_gone) SELECT `id`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, -1, 1 FROM `main`.`trueup_r1_accounts_trueup_gone` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
         CREATE INDEX main.`trueup_r1_accounts_trueup_order` ON `trueup_r1_accounts_trueup_later` (`id`, trueup_arrival)
         DELETE FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
+        DELETE FROM `main`.`trueup_r1_accounts_trueup_gone` WHERE (`id`) IN (SELECT `id` FROM `main`.`trueup_r1_accounts_trueup_later`)
         SELECT `id`, `email`, `trueup_partition`, `trueup_offset`, `trueup_rank`, `trueup_clock`, `trueup_arrival`, `trueup_gone`, `trueup_holes` FROM `main`.`trueup_r1_accounts_trueup_later` WHERE (`id`, trueup_arrival) > (?,?) ORDER BY `id`, trueup_arrival LIMIT 10
         DROP INDEX main.`trueup_r1_accounts_trueup_order`
         DELETE FROM `main`.`trueup_r1_accounts_trueup_later`
         DELETE FROM `main`.`trueup_r1_accounts` WHERE (`id`) IN (VALUES (?),(?))
+        DELETE FROM `main`.`trueup_r1_accounts_trueup_gone` WHERE (`id`) IN (VALUES (?))
         CREATE UNIQUE INDEX IF NOT EXISTS main.`trueup_r1_accounts_trueup_key` ON `trueup_r1_accounts` (`id`)
         DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_later`
+        DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_gone`
         ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_partition`
         ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_offset`
         ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_rank`
         ALTER TABLE `main`.`trueup_r1_accounts` DROP COLUMN `trueup_clock`
         DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_later`
+        DROP TABLE IF EXISTS `main`.`trueup_r1_accounts_trueup_gone`
         DROP TABLE IF EXISTS `main`.`trueup_r1_accounts`
         ");
     }

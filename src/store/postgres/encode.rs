@@ -8,11 +8,12 @@ use crate::store::{Batch, Encoder, Origin, Shadow};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Collects COPY text for the shadow and for the table of later changes.
+/// Collects COPY text for the shadow and for the tables of later changes and of tombstones.
 #[derive(Debug)]
 pub(super) struct CopyEncoder {
     first: Vec<u8>,
     again: Vec<u8>,
+    gone: Vec<u8>,
     scratch: String,
     columns: usize,
     key: Vec<usize>,
@@ -24,6 +25,7 @@ impl CopyEncoder {
         CopyEncoder {
             first: Vec::new(),
             again: Vec::new(),
+            gone: Vec::new(),
             scratch: String::new(),
             columns: shadow.columns.len(),
             key: shadow.key.clone(),
@@ -65,8 +67,17 @@ impl Encoder for CopyEncoder {
         out.push(b'\n');
     }
 
+    fn gone(&mut self, key: &Key<'_>, version: &Version) {
+        for cell in &key.0 {
+            write_cell(&mut self.gone, &mut self.scratch, cell);
+            self.gone.push(b'\t');
+        }
+        write_version(&mut self.gone, version, self.rank_words);
+        self.gone.push(b'\n');
+    }
+
     fn bytes(&self) -> usize {
-        self.first.len() + self.again.len()
+        self.first.len() + self.again.len() + self.gone.len()
     }
 
     fn take(&mut self) -> Batch {
@@ -78,6 +89,7 @@ impl Encoder for CopyEncoder {
         Batch::Copy {
             first: fresh(&mut self.first),
             again: fresh(&mut self.again),
+            gone: fresh(&mut self.gone),
         }
     }
 }
@@ -199,6 +211,7 @@ mod tests {
         CopyEncoder {
             first: Vec::new(),
             again: Vec::new(),
+            gone: Vec::new(),
             scratch: String::new(),
             columns: 3,
             key: vec![0],
@@ -221,12 +234,11 @@ mod tests {
         }
     }
 
-    fn texts(encoder: &mut CopyEncoder) -> (String, String) {
+    fn texts(encoder: &mut CopyEncoder) -> [String; 3] {
         match encoder.take() {
-            Batch::Copy { first, again } => (
-                String::from_utf8(first).expect("text"),
-                String::from_utf8(again).expect("text"),
-            ),
+            Batch::Copy { first, again, gone } => {
+                [first, again, gone].map(|text| String::from_utf8(text).expect("text"))
+            }
             Batch::Rows { .. } => unreachable!("this encoder writes COPY text"),
         }
     }
@@ -241,7 +253,7 @@ mod tests {
         ];
         encoder.first(&row, &origin(0));
         assert_eq!(
-            texts(&mut encoder).0,
+            texts(&mut encoder)[0],
             "-7\ttab\\tback\\\\slash\\nline\\r\t\\\\x00ff\t2\t30\t\\\\x010000000000000102\t\\N\n"
         );
         assert_eq!(encoder.bytes(), 0);
@@ -258,10 +270,13 @@ mod tests {
         );
         encoder.again(&key, None, &origin(9));
         let trail = "2\t30\t\\\\x010000000000000102\t\\N";
+        encoder.gone(&key, &origin(0).version);
+        let [_, again, gone] = texts(&mut encoder);
         assert_eq!(
-            texts(&mut encoder).1,
+            again,
             format!("1\t\\N\t\\N\t{trail}\t8\tf\t{{1,2}}\n1\t\\N\t\\N\t{trail}\t9\tt\t\\N\n")
         );
+        assert_eq!(gone, format!("1\t{trail}\n"));
     }
 
     #[test]

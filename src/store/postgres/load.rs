@@ -9,12 +9,12 @@ use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
 use crate::projection::mapping::key_of;
 use crate::projection::types::Column;
-use crate::projection::version::{Rank, Version};
+use crate::projection::version::Version;
 use crate::store::dialect::{
     postgres_build as building, postgres_load as sql, postgres_run as runs,
     postgres_settle as settling,
 };
-use crate::store::{Encoder, RunKind, Start};
+use crate::store::{Encoder, RunKind, Settled, Start, state};
 
 /// Bytes of one COPY message.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -70,15 +70,9 @@ impl Postgres {
     ) -> Result<(), StoreError> {
         let act = sql::shadow_table(shadow).to_string();
         let fail = |e| self.fail(&act, e);
-        let (first, again) = copied(shadow, batch);
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
-        copy_in(&mut tx, &sql::copy_first(shadow), &first)
-            .await
-            .map_err(fail)?;
-        copy_in(&mut tx, &sql::copy_again(shadow), &again)
-            .await
-            .map_err(fail)?;
+        write(&mut tx, shadow, batch).await.map_err(fail)?;
         execute(&mut tx, &sql::positions(&shadow.run, next))
             .await
             .map_err(fail)?;
@@ -107,6 +101,9 @@ impl Postgres {
             .await
             .map_err(fail)?;
         execute(&mut tx, &settling::move_held(shadow))
+            .await
+            .map_err(fail)?;
+        execute(&mut tx, &settling::move_gone(shadow))
             .await
             .map_err(fail)?;
         tx.commit().await.map_err(fail)?;
@@ -171,16 +168,18 @@ impl Postgres {
     async fn write_settled(
         &self,
         shadow: &Shadow,
-        rows: Vec<(Row<'static>, Version)>,
+        settled: Vec<Settled>,
         encoder: &mut CopyEncoder,
         tx: &mut PgConnection,
     ) -> Result<(), StoreError> {
-        for (row, version) in &rows {
-            encoder.settled(row, version);
+        for settled in &settled {
+            match settled {
+                Settled::Row(row, version) => encoder.settled(row, version),
+                Settled::Gone(key, version) => encoder.gone(key, version),
+            }
         }
         let act = sql::shadow_table(shadow).to_string();
-        let (first, _) = copied(shadow, encoder.take());
-        copy_in(tx, &sql::copy_first(shadow), &first)
+        write(tx, shadow, encoder.take())
             .await
             .map_err(|e| self.fail(&act, e))
     }
@@ -199,20 +198,20 @@ impl Postgres {
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
         let keys: Vec<&Key<'static>> = rows.iter().map(|(key, ..)| key).collect();
         for chunk in keys.chunks(DELETE_KEYS_MAX) {
-            execute(&mut tx, &settling::delete_keys(shadow, chunk))
-                .await
-                .map_err(fail)?;
-        }
-        let mut encoder = CopyEncoder::new(shadow);
-        for (_, row, version) in rows {
-            if let Some(row) = row {
-                encoder.settled(row, version);
+            for from in [sql::shadow_table(shadow), sql::gone_table(shadow)] {
+                execute(&mut tx, &settling::delete_keys(shadow, &from, chunk))
+                    .await
+                    .map_err(fail)?;
             }
         }
-        let (first, _) = copied(shadow, encoder.take());
-        copy_in(&mut tx, &sql::copy_first(shadow), &first)
-            .await
-            .map_err(fail)?;
+        let mut encoder = CopyEncoder::new(shadow);
+        for (key, row, version) in rows {
+            match row {
+                Some(row) => encoder.settled(row, version),
+                None => encoder.gone(key, version),
+            }
+        }
+        write(&mut tx, shadow, encoder.take()).await.map_err(fail)?;
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
@@ -239,11 +238,23 @@ async fn copy_in(connection: &mut PgConnection, sql: &str, text: &[u8]) -> Resul
     copy.finish().await.map(drop)
 }
 
-/// The COPY text of a batch; plain rows are encoded here.
-fn copied(shadow: &Shadow, batch: Batch) -> (Vec<u8>, Vec<u8>) {
+/// Writes a batch into the tables of the shadow.
+async fn write(
+    connection: &mut PgConnection,
+    shadow: &Shadow,
+    batch: Batch,
+) -> Result<(), sqlx::Error> {
+    let [first, again, gone] = copied(shadow, batch);
+    copy_in(connection, &sql::copy_first(shadow), &first).await?;
+    copy_in(connection, &sql::copy_again(shadow), &again).await?;
+    copy_in(connection, &sql::copy_gone(shadow), &gone).await
+}
+
+/// The COPY text of a batch: first rows, later changes, tombstones. Plain rows are encoded here.
+fn copied(shadow: &Shadow, batch: Batch) -> [Vec<u8>; 3] {
     match batch {
-        Batch::Copy { first, again } => (first, again),
-        Batch::Rows { first, again } => {
+        Batch::Copy { first, again, gone } => [first, again, gone],
+        Batch::Rows { first, again, gone } => {
             let mut encoder = CopyEncoder::new(shadow);
             for (row, origin) in &first {
                 encoder.first(row, origin);
@@ -251,9 +262,12 @@ fn copied(shadow: &Shadow, batch: Batch) -> (Vec<u8>, Vec<u8>) {
             for (key, row, origin) in &again {
                 encoder.again(key, row.as_ref(), origin);
             }
+            for (key, version) in &gone {
+                encoder.gone(key, version);
+            }
             match encoder.take() {
-                Batch::Copy { first, again } => (first, again),
-                Batch::Rows { .. } => (Vec::new(), Vec::new()),
+                Batch::Copy { first, again, gone } => [first, again, gone],
+                Batch::Rows { .. } => Default::default(),
             }
         }
     }
@@ -261,19 +275,13 @@ fn copied(shadow: &Shadow, batch: Batch) -> (Vec<u8>, Vec<u8>) {
 
 /// A row of the table of later changes, and whether it was the shadow's own. `None` when trueup did not write it.
 fn later(shadow: &Shadow, mut row: Row<'static>) -> Option<(Change<'static>, bool)> {
-    let trailing = row.split_off(shadow.columns.len());
-    let [partition, offset, rank, clock, arrival, gone, holes] =
-        <[Cell<'static>; 7]>::try_from(trailing).ok()?;
+    let mut version = row.split_off(shadow.columns.len());
+    let besides = version.split_off(sql::TRAILING.len().min(version.len()));
+    let version = state::version(&version)?;
+    let [arrival, gone, holes] = <[Cell<'static>; 3]>::try_from(besides).ok()?;
     let int = |cell: &Cell<'_>| match cell {
         Cell::Int(i) => i64::try_from(*i).ok(),
         _ => None,
-    };
-    let Cell::Bytes(rank) = rank else { return None };
-    let version = Version {
-        rank: Rank::from_bytes(&rank)?,
-        partition: i32::try_from(int(&partition)?).ok()?,
-        offset: int(&offset)?,
-        clock: int(&clock),
     };
     if let Cell::Array(holes) = holes {
         for hole in &holes {

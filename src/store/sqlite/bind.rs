@@ -137,6 +137,26 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Writes tombstones beside the shadow.
+pub(super) async fn insert_gone<T>(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+    keys: &[T],
+    parts: impl Fn(&T) -> (&Key<'static>, Version),
+) -> Result<(), StoreError> {
+    let binder = Binder::new(shadow, doing.table);
+    let width = shadow.key.len() + dialect::TRAILING_COUNT;
+    let sql = |rows| dialect::insert_gone(shadow, rows);
+    insert(session, doing, keys, width, sql, |gone, out| {
+        let (key, version) = parts(gone);
+        binder.key(key, out)?;
+        binder.trail(&version, out);
+        Ok(())
+    })
+    .await
+}
+
 /// Inserts rows in statements of many; `bind` adds one row's values.
 pub(super) async fn insert<T>(
     session: &mut SqliteConnection,

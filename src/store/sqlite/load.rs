@@ -9,7 +9,7 @@ use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
 use crate::store::{Batch, Encoder, NextOffset, Origin, RunKind, Shadow, Start, StoreError};
 
-use super::bind::{Binder, insert, insert_rows};
+use super::bind::{Binder, insert, insert_gone, insert_rows};
 use super::error::{Doing, failed};
 use super::{Sqlite, run};
 
@@ -18,6 +18,7 @@ use super::{Sqlite, run};
 pub(super) struct Collected {
     first: Vec<(Row<'static>, Origin)>,
     again: Vec<(Key<'static>, Option<Row<'static>>, Origin)>,
+    gone: Vec<(Key<'static>, Version)>,
     bytes: usize,
 }
 
@@ -43,6 +44,11 @@ impl Encoder for Collected {
         self.again.push((key, row, *origin));
     }
 
+    fn gone(&mut self, key: &Key<'_>, version: &Version) {
+        let key = Key(self.own(&key.0));
+        self.gone.push((key, *version));
+    }
+
     fn bytes(&self) -> usize {
         self.bytes
     }
@@ -52,6 +58,7 @@ impl Encoder for Collected {
         Batch::Rows {
             first: std::mem::take(&mut self.first),
             again: std::mem::take(&mut self.again),
+            gone: std::mem::take(&mut self.gone),
         }
     }
 }
@@ -92,7 +99,7 @@ pub(super) async fn append(
     batch: Batch,
     next: &[NextOffset],
 ) -> Result<(), StoreError> {
-    let Batch::Rows { first, again } = batch else {
+    let Batch::Rows { first, again, gone } = batch else {
         let problem = "a batch in another store's form was handed to SQLite (a bug in trueup)";
         return Err(StoreError::Refused(problem.to_owned()));
     };
@@ -115,6 +122,10 @@ pub(super) async fn append(
                 sql,
                 |(key, row, origin), out| binder.again(key, row.as_ref(), origin, out),
             )
+            .await?;
+            insert_gone(session, doing, shadow, &gone, |(key, version)| {
+                (key, *version)
+            })
             .await?;
             for offset in next {
                 let binds = vec![
@@ -140,18 +151,26 @@ pub(super) async fn replace(
     let binder = Binder::new(shadow, doing.table);
     store
         .write(doing, async |session| {
-            let sql = |rows| dialect::remove(shadow, rows);
             let width = shadow.key.len();
-            insert(session, doing, rows, width, sql, |(key, ..), out| {
-                binder.key(key, out)
-            })
-            .await?;
+            for sql in [dialect::remove, dialect::remove_gone] {
+                let sql = |rows| sql(shadow, rows);
+                insert(session, doing, rows, width, sql, |(key, ..), out| {
+                    binder.key(key, out)
+                })
+                .await?;
+            }
             let put: Vec<(&Row<'static>, Version)> = rows
                 .iter()
                 .filter_map(|(_, row, version)| row.as_ref().map(|row| (row, *version)))
                 .collect();
             insert_rows(session, doing, shadow, &put, |(row, version)| {
                 (row.as_slice(), *version)
+            })
+            .await?;
+            let gone: Vec<&(Key<'static>, _, Version)> =
+                rows.iter().filter(|(_, row, _)| row.is_none()).collect();
+            insert_gone(session, doing, shadow, &gone, |(key, _, version)| {
+                (key, *version)
             })
             .await
         })

@@ -4,15 +4,15 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::projection::cell::Cell;
+use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
 use crate::projection::types::ColumnType;
-use crate::projection::version::{Rank, Version};
+use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::{Settle, Shadow, StoreError};
+use crate::store::{Settle, Settled, Shadow, StoreError, state};
 
-use super::bind::{Binder, insert_rows};
+use super::bind::{Binder, insert_gone, insert_rows};
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::{Sqlite, fetch, int, value, words};
@@ -84,15 +84,35 @@ async fn hand_over(
             }
         }
         let end = rows.len() < PAGE_ROWS;
-        let settled = by.take(end)?;
-        insert_rows(session, doing, shadow, &settled, |(row, version)| {
-            (row.as_slice(), *version)
-        })
-        .await?;
+        write(session, doing, shadow, by.take(end)?).await?;
         if end {
             return Ok(());
         }
     }
+}
+
+async fn write(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+    settled: Vec<Settled>,
+) -> Result<(), StoreError> {
+    let mut rows: Vec<(Row<'static>, Version)> = Vec::with_capacity(settled.len());
+    let mut gone = Vec::new();
+    for settled in settled {
+        match settled {
+            Settled::Row(row, version) => rows.push((row, version)),
+            Settled::Gone(key, version) => gone.push((key, version)),
+        }
+    }
+    insert_rows(session, doing, shadow, &rows, |(row, version)| {
+        (row.as_slice(), *version)
+    })
+    .await?;
+    insert_gone(session, doing, shadow, &gone, |(key, version)| {
+        (key, *version)
+    })
+    .await
 }
 
 /// A later change as it was appended.
@@ -106,22 +126,11 @@ fn change(
     for (at, column) in shadow.columns.iter().enumerate() {
         cells.push(cell(row, at, &column.kind, &column.name, doing)?);
     }
-    let rank = cell(row, width + 2, &ColumnType::Bytes, "trueup_rank", doing)?;
-    let rank = match &rank {
-        Cell::Bytes(bytes) => Rank::from_bytes(bytes),
-        _ => None,
-    };
-    let rank = rank.ok_or_else(|| bad(doing, "trueup_rank", "no rank"))?;
-    let clock = cell(row, width + 3, &ColumnType::INT64, "trueup_clock", doing)?;
-    let version = Version {
-        rank,
-        partition: i32::try_from(int(row, width)).unwrap_or(i32::MAX),
-        offset: int(row, width + 1),
-        clock: match clock {
-            Cell::Int(i) => i64::try_from(i).ok(),
-            _ => None,
-        },
-    };
+    let mut stamp = Vec::with_capacity(dialect::TRAILING_COUNT);
+    for (at, (name, kind)) in (width..).zip(&state::VERSION) {
+        stamp.push(cell(row, at, kind, name, doing)?);
+    }
+    let version = state::version(&stamp).ok_or_else(|| bad(doing, "trueup_rank", "no version"))?;
     let key = Key(shadow.key.iter().map(|at| cells[*at].clone()).collect());
     let trailing = width + dialect::TRAILING_COUNT;
     let op = if int(row, trailing + 1) == 1 {

@@ -6,7 +6,9 @@ use trueup::projection::cell::{Cell, Row};
 use trueup::projection::change::{Change, Key, Op};
 use trueup::projection::version::{Rank, Version};
 use trueup::store::sqlite::Sqlite;
-use trueup::store::{Access, Acts, NextOffset, Origin, RunState, Settle, Shadow, StoreError};
+use trueup::store::{
+    Access, Acts, NextOffset, Origin, RunState, Settle, Settled, Shadow, StoreError,
+};
 
 use super::{Db, permit, read_all, shadow, text};
 
@@ -55,13 +57,13 @@ impl Settle for Newest {
         self.see("change", change)
     }
 
-    fn take(&mut self, end: bool) -> anyhow::Result<Vec<(Row<'static>, Version)>> {
+    fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>> {
         let mut ready = std::mem::take(&mut self.changes);
         if !end && let Some((key, last)) = ready.pop_last() {
             self.changes.insert(key, last);
         }
-        let mut rows = Vec::new();
-        for mut changes in ready.into_values() {
+        let mut settled = Vec::new();
+        for (key, mut changes) in ready {
             changes.sort_by_key(|c| c.version);
             let newest = changes.last().map(|c| c.version).expect("one at least");
             let row = changes
@@ -85,9 +87,12 @@ impl Settle for Newest {
                         _ => None,
                     }
                 });
-            rows.extend(row.map(|row| (row, newest)));
+            settled.push(match row {
+                Some(row) => Settled::Row(row, newest),
+                None => Settled::Gone(key, newest),
+            });
         }
-        Ok(rows)
+        Ok(settled)
     }
 }
 
@@ -409,8 +414,10 @@ async fn one_run_at_a_time_and_the_dead_are_buried() {
         tables,
         [
             "trueup_run-2_accounts",
+            "trueup_run-2_accounts_trueup_gone",
             "trueup_run-2_accounts_trueup_later",
             "trueup_run-3_elsewhere",
+            "trueup_run-3_elsewhere_trueup_gone",
             "trueup_run-3_elsewhere_trueup_later"
         ]
     );

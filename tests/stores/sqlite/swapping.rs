@@ -52,6 +52,7 @@ async fn values_that_would_be_lost_are_refused_by_column() {
         let batch = Batch::Rows {
             first: vec![(row, origin)],
             again: Vec::new(),
+            gone: Vec::new(),
         };
         store.append(&permit(), &shadow, batch, &[]).await
     };
