@@ -173,6 +173,9 @@ impl Acts for Store {
     ) -> Result<(), StoreError> {
         each!(self.replace(permit, shadow, rows).await)
     }
+    async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {
+        each!(self.state(shadow).await)
+    }
     async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
         each!(self.build(permit, shadow).await)
     }

@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use permit::WritePermit;
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{RunKind, RunRecord, RunState, Start};
-pub use state::Settled;
+pub use state::{Settled, StateBatch, StateStream};
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -254,7 +254,8 @@ pub trait Encoder: Send {
     /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged`), `None` to
     /// delete; the key is given apart, since a delete has no other cells.
     fn again(&mut self, key: &Key<'_>, row: Option<&Row<'_>>, origin: &Origin);
-    /// A key that is gone, and the version that removed it: a tombstone of a key that is not in the shadow.
+    /// A key that is gone, and the version that removed it: a tombstone as [`Acts::state`] gives it, of a key that is not in
+    /// the shadow.
     fn gone(&mut self, key: &Key<'_>, version: &Version);
     /// Bytes collected so far.
     fn bytes(&self) -> usize;
@@ -419,6 +420,9 @@ pub trait Acts {
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
     ) -> Result<(), StoreError>;
+    /// What the shadow holds between a settle and the seal: rows, then tombstones, each in key order as [`Acts::rows`] has
+    /// it, in one short read-only transaction. Fails while later changes wait.
+    async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError>;
     /// Builds keys, indexes and whatever else hangs on the live table, with the live table's names.
     async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
     /// A scan of the shadow instead of the live table.

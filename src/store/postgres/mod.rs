@@ -8,6 +8,7 @@ mod load;
 mod read;
 mod repair;
 mod run;
+mod stream;
 mod swap;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use super::dialect::{postgres as sql, postgres_load};
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
     NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
-    Start, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -367,6 +368,10 @@ impl Acts for Postgres {
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
     ) -> Result<(), StoreError> {
         self.replace_rows(shadow, rows).await
+    }
+
+    async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {
+        self.read_state(shadow).await
     }
 
     async fn build(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {

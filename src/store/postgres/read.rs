@@ -1,13 +1,9 @@
-//! Everything that reads rows: streams by COPY, digests, look-ups, ranges.
+//! Everything that reads rows: scans, digests, look-ups, ranges.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use futures_util::StreamExt;
-use sqlx::PgConnection;
-use tokio::sync::mpsc;
-
-use super::{Digest, Postgres, RowStream, Scan, Slot, StoreError, execute, fail, get};
+use super::{Digest, Postgres, RowStream, Scan, Slot, StoreError, get};
 use crate::projection::cast;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
@@ -22,8 +18,6 @@ use crate::store::dialect::{
 const BATCH_ROWS_MAX: usize = 2_000;
 /// Bytes of one batch, as the server sends them.
 const BATCH_BYTES_MAX: usize = 256 << 10;
-/// Batches that wait for their reader.
-const BATCHES_AHEAD_MAX: usize = 3;
 /// Keys of one statement.
 const LOOKUP_KEYS_MAX: usize = 2_000;
 /// Tables with more rows are sampled to be split.
@@ -38,7 +32,7 @@ const SPLIT_ROWS_MAX: usize = 500_000;
 const HASH_VERSION_MIN: i32 = 140_000;
 
 impl Postgres {
-    async fn shape(&self, scan: &Scan) -> Result<scans::Shape, StoreError> {
+    pub(super) async fn shape(&self, scan: &Scan) -> Result<scans::Shape, StoreError> {
         let act = format!("reading the catalog of {}", scan.table);
         let mut shape = scans::Shape::default();
         for row in self.ask(&act, &scans::shape(&scan.table)).await? {
@@ -53,7 +47,7 @@ impl Postgres {
         Ok(shape)
     }
 
-    fn refuse(scan: &Scan, problem: String) -> StoreError {
+    pub(super) fn refuse(scan: &Scan, problem: String) -> StoreError {
         StoreError::Refused(format!("{}: {problem}", scan.table))
     }
 
@@ -61,28 +55,6 @@ impl Postgres {
         let shape = self.shape(scan).await?;
         let sql = scans::copy(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
         self.stream(sql, Reader::of_scan(scan)).await
-    }
-
-    /// Starts a COPY in a transaction of its own and hands out its rows while they arrive.
-    pub(super) async fn stream(
-        &self,
-        sql: String,
-        reader: Reader,
-    ) -> Result<RowStream, StoreError> {
-        let mut connection = self.acquire().await?;
-        let (send, receive) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let database = self.database.clone();
-        tokio::spawn(async move {
-            let mut reader = reader;
-            match pump(&mut connection, &sql, &mut reader, &send, &database).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(problem) => drop(send.send(Err(problem)).await),
-            }
-            // Rows are still under way on this connection: it cannot be used again.
-            drop(connection.detach());
-        });
-        Ok(receive)
     }
 
     pub(super) async fn read_keys(
@@ -238,42 +210,10 @@ impl Postgres {
     }
 }
 
-/// Whether the connection is clean afterwards.
-async fn pump(
-    connection: &mut PgConnection,
-    sql: &str,
-    reader: &mut Reader,
-    send: &mpsc::Sender<Result<Vec<Row<'static>>, StoreError>>,
-    database: &str,
-) -> Result<bool, StoreError> {
-    let act = format!("reading {}", reader.table);
-    let fail = |e| fail::store_error(database, &act, e);
-    execute(
-        connection,
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    )
-    .await
-    .map_err(fail)?;
-    let mut chunks = connection.copy_out_raw(sql).await.map_err(fail)?;
-    while let Some(chunk) = chunks.next().await {
-        reader.feed(&chunk.map_err(fail)?)?;
-        if reader.is_full() && send.send(Ok(reader.take())).await.is_err() {
-            return Ok(false);
-        }
-    }
-    drop(chunks);
-    if !reader.rows.is_empty() && send.send(Ok(reader.take())).await.is_err() {
-        // The reader has gone; the connection is still good.
-        reader.rows.clear();
-    }
-    execute(connection, "COMMIT").await.map_err(fail)?;
-    Ok(true)
-}
-
 /// Reads COPY text into rows.
 #[derive(Debug)]
 pub(super) struct Reader {
-    table: String,
+    pub(super) table: String,
     columns: Vec<Column>,
     casts: Vec<Option<Column>>,
     /// The start of a line whose end has not come yet.
@@ -294,7 +234,7 @@ impl Reader {
         }
     }
 
-    fn of_scan(scan: &Scan) -> Reader {
+    pub(super) fn of_scan(scan: &Scan) -> Reader {
         Reader::of(scan, &(0..scan.outputs.len()).collect::<Vec<_>>())
     }
 
@@ -320,18 +260,18 @@ impl Reader {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.rows.len() >= BATCH_ROWS_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
-    fn take(&mut self) -> Vec<Row<'static>> {
+    pub(super) fn take(&mut self) -> Vec<Row<'static>> {
         self.bytes = 0;
         let room = self.rows.len();
         std::mem::replace(&mut self.rows, Vec::with_capacity(room))
     }
 
     /// Takes the next bytes, cut anywhere.
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
         self.bytes += chunk.len();
         if self.carry.is_empty() {
             let rest = self.lines(chunk)?;

@@ -39,7 +39,7 @@ use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
     NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
-    Start, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -283,6 +283,10 @@ impl Acts for Sqlite {
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
     ) -> Result<(), StoreError> {
         load::replace(self, shadow, rows).await
+    }
+
+    async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {
+        settle::state(self, shadow).await
     }
 
     async fn build(&self, _: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tokio::sync::mpsc;
 
 use crate::projection::cast;
@@ -15,9 +15,11 @@ use crate::projection::mapping::key_of;
 use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
 use crate::store::dialect::sqlite as dialect;
+use crate::store::dialect::sqlite::Statement;
 use crate::store::{Output, RowStream, Scan, StoreError};
 
 use super::error::failed;
+use super::session::DatabaseFile;
 use super::{Sqlite, arguments, fetch, int, value};
 
 /// Rows handed over at a time.
@@ -30,40 +32,88 @@ const BATCHES_AHEAD: usize = 4;
 pub(super) const LOOKUP_KEYS: usize = 500;
 
 pub(super) async fn rows(store: &Sqlite, scan: Scan) -> Result<RowStream, StoreError> {
-    let statement = dialect::scan(&scan).map_err(StoreError::Refused)?;
+    stream(store, vec![scan], |_, rows| Ok(rows)).await
+}
+
+/// What becomes of rows, given which of the scans they come from.
+type Made<T> = fn(usize, Vec<Row<'static>>) -> Result<T, StoreError>;
+
+/// Hands out what is made of the rows of these scans, one scan after the other, all as of one moment.
+pub(super) async fn stream<T: Send + 'static>(
+    store: &Sqlite,
+    scans: Vec<Scan>,
+    made: Made<T>,
+) -> Result<mpsc::Receiver<Result<T, StoreError>>, StoreError> {
+    let mut statements = Vec::with_capacity(scans.len());
+    for scan in scans {
+        let statement = dialect::scan(&scan).map_err(StoreError::Refused)?;
+        statements.push((statement, Reader::new(scan)));
+    }
     let mut session = store.reader().await?;
     let file = store.file.clone();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     tokio::spawn(async move {
-        let mut reader = Reader::new(scan);
-        let failure = async {
-            let shown = reader.table.clone();
-            let doing = file.doing(&shown, "reading rows");
-            let arguments = arguments(statement.binds).map_err(|e| failed(doing, &e))?;
-            let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments);
-            let mut stream = query.persistent(false).fetch(&mut session);
-            let mut batch = Vec::with_capacity(BATCH_ROWS);
-            while let Some(row) = stream.try_next().await.map_err(|e| failed(doing, &e))? {
-                reader.take(&row, &mut batch)?;
-                if batch.len() == BATCH_ROWS {
-                    reader.last = batch.last().map(|row| key_of(row, &reader.scan.key));
-                    let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS));
-                    if sender.send(Ok(full)).await.is_err() {
-                        return Ok(()); // Nobody listens any more.
-                    }
+        let sink = Sink { sender, made };
+        let all = async {
+            fetch(&mut session, "BEGIN", Vec::new())
+                .await
+                .map_err(|e| failed(file.doing("", "reading rows"), &e))?;
+            for (at, (statement, reader)) in statements.into_iter().enumerate() {
+                if !push(&file, &mut session, statement, reader, (at, &sink)).await? {
+                    return Ok(());
                 }
-            }
-            file.still_frozen()?;
-            if !batch.is_empty() {
-                let _ = sender.send(Ok(batch)).await;
             }
             Ok(())
         };
-        if let Err(problem) = failure.await {
-            let _ = sender.send(Err(problem)).await;
+        if let Err(problem) = all.await {
+            let _ = sink.sender.send(Err(problem)).await;
         }
     });
     Ok(receiver)
+}
+
+struct Sink<T> {
+    sender: mpsc::Sender<Result<T, StoreError>>,
+    made: Made<T>,
+}
+
+impl<T> Sink<T> {
+    /// Whether anybody still listens.
+    async fn send(&self, scan: usize, rows: Vec<Row<'static>>) -> Result<bool, StoreError> {
+        let made = (self.made)(scan, rows)?;
+        Ok(self.sender.send(Ok(made)).await.is_ok())
+    }
+}
+
+/// Sends the rows of one scan; whether anybody still listens.
+async fn push<T>(
+    file: &DatabaseFile,
+    session: &mut SqliteConnection,
+    statement: Statement,
+    mut reader: Reader,
+    (scan, sink): (usize, &Sink<T>),
+) -> Result<bool, StoreError> {
+    let shown = reader.table.clone();
+    let doing = file.doing(&shown, "reading rows");
+    let arguments = arguments(statement.binds).map_err(|e| failed(doing, &e))?;
+    let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments);
+    let mut stream = query.persistent(false).fetch(session);
+    let mut batch = Vec::with_capacity(BATCH_ROWS);
+    while let Some(row) = stream.try_next().await.map_err(|e| failed(doing, &e))? {
+        reader.take(&row, &mut batch)?;
+        if batch.len() == BATCH_ROWS {
+            reader.last = batch.last().map(|row| key_of(row, &reader.scan.key));
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS));
+            if !sink.send(scan, full).await? {
+                return Ok(false);
+            }
+        }
+    }
+    file.still_frozen()?;
+    if batch.is_empty() {
+        return Ok(true);
+    }
+    sink.send(scan, batch).await
 }
 
 pub(super) async fn lookup(

@@ -10,12 +10,12 @@ use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::{Settle, Settled, Shadow, StoreError, state};
+use crate::store::{Settle, Settled, Shadow, StateStream, StoreError, state};
 
 use super::bind::{Binder, insert_gone, insert_rows};
 use super::error::{Doing, failed};
 use super::load::execute;
-use super::{Sqlite, fetch, int, value, words};
+use super::{Sqlite, fetch, int, read, value, words};
 
 /// Changes handed over at a time.
 const PAGE_ROWS: usize = 2_000;
@@ -113,6 +113,21 @@ async fn write(
         (key, *version)
     })
     .await
+}
+
+/// Nobody else writes a shadow, so that what is settled stays so until it is read.
+pub(super) async fn state(store: &Sqlite, shadow: &Shadow) -> Result<StateStream, StoreError> {
+    let (run, live) = (&shadow.run, &shadow.live.table);
+    let (rows, gone) = (
+        dialect::shadow_name(run, live),
+        dialect::gone_name(run, live),
+    );
+    let shown = rows.to_string();
+    let doing = store.file.doing(&shown, "reading the shadow's state");
+    if !is_settled(store, doing, shadow).await? {
+        return Err(state::unsettled(&rows));
+    }
+    read::stream(store, state::scans(shadow, rows, gone), state::batch).await
 }
 
 /// A later change as it was appended.
