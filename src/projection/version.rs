@@ -210,6 +210,23 @@ impl Guard {
         }
     }
 
+    /// The last position seen in each partition: what a guard that goes on from here must know.
+    #[must_use]
+    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
+        let last = (0..).zip(&self.last);
+        last.filter_map(|(partition, words)| Some((partition, (*words)?)))
+            .collect()
+    }
+
+    /// This guard, going on where another one stood.
+    #[must_use]
+    pub fn after(mut self, last_seen: &[(i32, [u64; 3])]) -> Guard {
+        for (partition, words) in last_seen {
+            *slot(&mut self.last, *partition) = Some(*words);
+        }
+        self
+    }
+
     /// The order that it stamps by.
     #[must_use]
     pub fn order(&self) -> &Order {

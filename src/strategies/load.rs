@@ -1,5 +1,5 @@
 //! The one loop over the log: record, change, row, bulk form, on the thread that reads; batches cross one bounded channel to
-//! the task that writes.
+//! the task that writes. A state read out of another shadow goes the same way.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
@@ -18,8 +18,11 @@ use crate::projection::decode::{Decoded, Decoder};
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
 use crate::projection::version::Version;
+use crate::report::progress::Counter;
 use crate::report::progress::Progress;
-use crate::store::{Acts, Batch, Encoder, NextOffset, Origin, Shadow, Store, WritePermit};
+use crate::store::{
+    Acts, Batch, Encoder, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
+};
 use crate::stream::{Log, Range, ReadError};
 
 /// The hashes of the keys seen so far. It may say "seen" of a key that was not (a collision, or when it is full); never
@@ -149,6 +152,31 @@ impl Loader {
         Ok(())
     }
 
+    /// Takes a part of the state that another shadow was in. All of it comes before the first record, and none of it is
+    /// counted: no record brought it.
+    pub fn restore(&mut self, batch: StateBatch) {
+        match batch {
+            StateBatch::Rows(rows) => {
+                for (row, version) in rows {
+                    self.seen
+                        .is_first(self.mapping.key.iter().map(|at| &row[*at]));
+                    // A row of the shadow has no place among the later changes.
+                    let origin = Origin {
+                        version,
+                        arrival: 0,
+                    };
+                    self.encoder.first(&row, &origin);
+                }
+            }
+            StateBatch::Gone(keys) => {
+                for (key, version) in keys {
+                    self.seen.is_first(key.0.iter());
+                    self.encoder.gone(&key, &version);
+                }
+            }
+        }
+    }
+
     /// A row of which only the key is known.
     fn unknown<'a>(&self, key: &Key<'a>) -> Row<'a> {
         let mut row: Row<'a> = vec![Cell::Unchanged; self.mapping.columns.len()];
@@ -192,7 +220,7 @@ fn bookkeeping(version: &Version) -> Bookkeeping {
     }
 }
 
-/// What a thread that reads the log brings back.
+/// What the thread that fills the loader brings back.
 struct Pass {
     loader: Loader,
     stopped: bool,
@@ -212,14 +240,68 @@ pub async fn load(
     progress: &Progress,
     stop: Arc<AtomicBool>,
 ) -> Result<(Loader, bool)> {
+    let counter = progress.counter();
+    let fill = move |pipe: &Pipe| read(&log, &ranges, loader, pipe, &counter, &stop);
+    written(store, shadow, permit, fill).await
+}
+
+/// Puts a state that [`Acts::state`] gave into an empty shadow: it is then as that one was, and so is what the loader knows
+/// of keys. `next` is where the log goes on, recorded with the last batch. Returns the loader for the next round, and
+/// whether the operator stopped it; then `next` is not recorded.
+///
+/// # Errors
+/// The first error of `batches` or the store; what was appended before stays in the shadow.
+pub async fn restore(
+    batches: impl Iterator<Item = Result<StateBatch>> + Send + 'static,
+    next: Vec<NextOffset>,
+    loader: Loader,
+    store: &Store,
+    shadow: &Shadow,
+    permit: &WritePermit,
+    progress: &Progress,
+    stop: Arc<AtomicBool>,
+) -> Result<(Loader, bool)> {
+    let counter = progress.counter();
+    let fill = move |pipe: &Pipe| put_back(batches, next, loader, pipe, &counter, &stop);
+    written(store, shadow, permit, fill).await
+}
+
+/// The way from the thread that fills the loader to the task that writes.
+struct Pipe {
+    send: mpsc::Sender<Loaded>,
+    /// Set once the writer has failed.
+    quit: Arc<AtomicBool>,
+}
+
+impl Pipe {
+    /// Sends what the loader has, when that is a batch; whether there is any use in going on.
+    fn flow(&self, loader: &mut Loader) -> bool {
+        let full = loader.encoder.bytes() >= limits::BATCH_BYTES;
+        (!full || self.send.blocking_send(loader.take()).is_ok())
+            && !self.quit.load(Ordering::Relaxed)
+    }
+
+    /// Sends the rest.
+    fn end(&self, loader: &mut Loader) {
+        // A closed channel means that the writer failed; its own error is the one to show.
+        let _ = self.send.blocking_send(loader.take());
+    }
+}
+
+/// Runs `fill` on a thread of its own and writes the batches that it sends.
+async fn written(
+    store: &Store,
+    shadow: &Shadow,
+    permit: &WritePermit,
+    fill: impl FnOnce(&Pipe) -> Result<Pass> + Send + 'static,
+) -> Result<(Loader, bool)> {
     let (send, mut receive) = mpsc::channel(limits::BATCHES_IN_FLIGHT);
     let quit = Arc::new(AtomicBool::new(false));
-    let counter = progress.counter();
     let reader = {
         let quit = Arc::clone(&quit);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || read(&log, &ranges, loader, &send, &counter, &stop, &quit))?
+            .spawn(move || fill(&Pipe { send, quit }))?
     };
     let mut written = Ok(());
     while let Some(Loaded { batch, next }) = receive.recv().await {
@@ -242,23 +324,17 @@ fn read(
     log: &Log,
     ranges: &[Range],
     mut loader: Loader,
-    send: &mpsc::Sender<Loaded>,
-    counter: &crate::report::progress::Counter,
+    pipe: &Pipe,
+    counter: &Counter,
     stop: &AtomicBool,
-    quit: &AtomicBool,
 ) -> Result<Pass> {
     let outcome = log.read(ranges, stop, |record| -> Result<ControlFlow<()>> {
         loader.record(record)?;
         counter.add(1);
-        if loader.encoder.bytes() >= limits::BATCH_BYTES
-            && send.blocking_send(loader.take()).is_err()
-        {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(if quit.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
+        Ok(if pipe.flow(&mut loader) {
             ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         })
     });
     let outcome = outcome.map_err(|e| match e {
@@ -279,11 +355,41 @@ fn read(
             }),
         }
     }
-    // A closed channel means that the writer failed; its own error is the one to show.
-    let _ = send.blocking_send(loader.take());
+    pipe.end(&mut loader);
     Ok(Pass {
         loader,
         stopped: outcome.stopped,
+    })
+}
+
+fn put_back(
+    batches: impl Iterator<Item = Result<StateBatch>>,
+    next: Vec<NextOffset>,
+    mut loader: Loader,
+    pipe: &Pipe,
+    counter: &Counter,
+    stop: &AtomicBool,
+) -> Result<Pass> {
+    for batch in batches {
+        let batch = batch?;
+        let size = match &batch {
+            StateBatch::Rows(rows) => rows.len(),
+            StateBatch::Gone(keys) => keys.len(),
+        };
+        loader.restore(batch);
+        counter.add(size as u64);
+        if stop.load(Ordering::Relaxed) || !pipe.flow(&mut loader) {
+            return Ok(Pass {
+                loader,
+                stopped: true,
+            });
+        }
+    }
+    loader.next = next;
+    pipe.end(&mut loader);
+    Ok(Pass {
+        loader,
+        stopped: false,
     })
 }
 
@@ -292,5 +398,11 @@ impl Loader {
     #[must_use]
     pub fn next(&self) -> &[NextOffset] {
         &self.next
+    }
+
+    /// The last source position seen in each partition: with `next` and the state, all that a later record needs.
+    #[must_use]
+    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
+        self.decoder.last_seen()
     }
 }

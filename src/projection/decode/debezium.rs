@@ -54,6 +54,12 @@ impl Decoder {
         }
     }
 
+    /// The last position seen in each partition, as [`Guard::after`] takes it.
+    #[must_use]
+    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
+        self.guard.last_seen()
+    }
+
     /// Pushes the changes of a record.
     ///
     /// # Errors
