@@ -30,5 +30,6 @@ mod reconcile;
 mod stores {
     pub mod postgres;
     pub mod sqlite;
+    pub mod state;
 }
 mod tidy;

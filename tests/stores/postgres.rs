@@ -20,8 +20,8 @@ use trueup::projection::types::Column;
 use trueup::projection::version::{Rank, Version};
 use trueup::store::postgres::Postgres;
 use trueup::store::{
-    Access, Acts, Catalog, Origin, Output, Scan, Settle, Settled, Shadow, StoreError, TableName,
-    WritePermit,
+    Access, Acts, Catalog, Engine, Origin, Output, Scan, Settle, Settled, Shadow, Store,
+    StoreError, TableName, WritePermit,
 };
 
 /// A database of one test, and a superuser's connection to it.
@@ -296,6 +296,15 @@ impl Latest {
         }
         Ok(())
     }
+}
+
+#[test]
+fn a_state_goes_on_in_another_shadow() {
+    with_db("state", |mut db| async move {
+        db.run(super::state::TABLES).await;
+        let store = Store::open(Engine::Postgres, &db.url, "postgres://test", Access::Write).await;
+        super::state::goes_on(&store.expect("the server is there"), Some("public")).await;
+    });
 }
 
 /// Loads rows as first ones, in one batch.

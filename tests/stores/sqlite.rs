@@ -15,7 +15,8 @@ use trueup::projection::change::Key;
 use trueup::projection::types::ColumnType;
 use trueup::store::sqlite::Sqlite;
 use trueup::store::{
-    Access, Acts, Catalog, Output, RowStream, Scan, Shadow, StoreError, TableName, WritePermit,
+    Access, Acts, Catalog, Engine, Output, RowStream, Scan, Shadow, Store, StoreError, TableName,
+    WritePermit,
 };
 
 /// A database file of one test.
@@ -155,6 +156,13 @@ async fn shadow(store: &Sqlite, name: &str, run: &str, loaded: &[&str]) -> Shado
 
 fn text(t: &str) -> Cell<'static> {
     Cell::Text(t.to_owned().into())
+}
+
+#[tokio::test]
+async fn a_state_goes_on_in_another_shadow() {
+    let db = Db::new(super::state::TABLES).await;
+    let store = Store::open(Engine::Sqlite, &db.url(), "sqlite:shown", Access::Write).await;
+    super::state::goes_on(&store.expect("the store opens"), None).await;
 }
 
 #[tokio::test]
