@@ -7,6 +7,8 @@ pub mod demo;
 pub mod playbook;
 pub mod strategies;
 
+pub mod snapshot;
+
 pub mod report;
 pub mod store;
 pub mod stream;

@@ -60,3 +60,9 @@ pub const HEAL_WAIT: Duration = Duration::from_secs(10);
 pub const IN_FLIGHT: Duration = Duration::from_secs(1);
 /// Records of a log that is read whole for what it says of differing keys.
 pub const HISTORY_RECORDS_MAX: i64 = 5_000_000;
+/// Rows that one row group of a snapshot holds, and that are read from it at once …
+pub const SNAPSHOT_GROUP_ROWS: usize = 64 << 10;
+/// … unless their cells take this much memory before, in bytes.
+pub const SNAPSHOT_GROUP_BYTES: usize = 8 << 20;
+/// How long a snapshot may take to be written where a process that writes one cannot be told from one that is gone.
+pub const SNAPSHOT_UNFINISHED_MAX: Duration = Duration::from_secs(24 * 3_600);

@@ -27,6 +27,7 @@ mod pipe;
 mod playbooks;
 mod query;
 mod reconcile;
+mod snapshots;
 mod stores {
     pub mod postgres;
     pub mod sqlite;

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// The type of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// The type of a column. Its serialized form is part of the format of snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ColumnType {
     /// A boolean.
     Bool,
@@ -127,11 +130,12 @@ impl fmt::Display for ColumnType {
 }
 
 /// A column of a source or a view.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name, unquoted.
     pub name: String,
     /// Its type.
+    #[serde(rename = "type")]
     pub kind: ColumnType,
     /// Whether NULL may stand in it.
     pub nullable: bool,
