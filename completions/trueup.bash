@@ -40,6 +40,9 @@ _trueup() {
             trueup,runs)
                 cmd="trueup__subcmd__runs"
                 ;;
+            trueup,snapshot)
+                cmd="trueup__subcmd__snapshot"
+                ;;
             trueup,undo)
                 cmd="trueup__subcmd__undo"
                 ;;
@@ -70,6 +73,9 @@ _trueup() {
             trueup__subcmd__help,runs)
                 cmd="trueup__subcmd__help__subcmd__runs"
                 ;;
+            trueup__subcmd__help,snapshot)
+                cmd="trueup__subcmd__help__subcmd__snapshot"
+                ;;
             trueup__subcmd__help,undo)
                 cmd="trueup__subcmd__help__subcmd__undo"
                 ;;
@@ -78,6 +84,15 @@ _trueup() {
                 ;;
             trueup__subcmd__help__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__help__subcmd__replay__subcmd__big__subcmd__bang"
+                ;;
+            trueup__subcmd__help__subcmd__snapshot,list)
+                cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__list"
+                ;;
+            trueup__subcmd__help__subcmd__snapshot,prune)
+                cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__prune"
+                ;;
+            trueup__subcmd__help__subcmd__snapshot,show)
+                cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__show"
                 ;;
             trueup__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__replay__subcmd__big__subcmd__bang"
@@ -91,6 +106,30 @@ _trueup() {
             trueup__subcmd__replay__subcmd__help,help)
                 cmd="trueup__subcmd__replay__subcmd__help__subcmd__help"
                 ;;
+            trueup__subcmd__snapshot,help)
+                cmd="trueup__subcmd__snapshot__subcmd__help"
+                ;;
+            trueup__subcmd__snapshot,list)
+                cmd="trueup__subcmd__snapshot__subcmd__list"
+                ;;
+            trueup__subcmd__snapshot,prune)
+                cmd="trueup__subcmd__snapshot__subcmd__prune"
+                ;;
+            trueup__subcmd__snapshot,show)
+                cmd="trueup__subcmd__snapshot__subcmd__show"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,help)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__help"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,list)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__list"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,prune)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__prune"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,show)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -98,7 +137,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag runs undo init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag snapshot runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -140,7 +179,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify lag runs undo init demo completions help"
+            opts="replay reconcile verify lag snapshot runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,6 +307,62 @@ _trueup() {
         trueup__subcmd__help__subcmd__runs)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot)
+            opts="list show prune"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -534,6 +629,152 @@ _trueup() {
         trueup__subcmd__runs)
             opts="-v -q -h --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot)
+            opts="-v -q -h --verbose --quiet --help list show prune help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help)
+            opts="list show prune help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__prune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__list)
+            opts="-v -q -h --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__prune)
+            opts="-v -q -h --keep --dry-run --yes --confirm --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__show)
+            opts="-v -q -h --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -8,6 +8,7 @@ use crate::projection::cast::CastError;
 use crate::projection::counts::CountError;
 use crate::projection::decode::DecodeError;
 use crate::projection::diff::OrderError;
+use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 use crate::strategies::{Bug, Interrupted, Refused};
 use crate::stream::StreamError;
@@ -106,6 +107,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(e) = cause.downcast_ref::<StreamError>() {
         return Some(of_stream(e));
     }
+    if let Some(e) = cause.downcast_ref::<SnapshotError>() {
+        return Some(of_snapshot(e));
+    }
     if cause.is::<Problems>() || cause.is::<Usage>() {
         Some(Exit::Usage)
     } else if cause.is::<Refused>()
@@ -144,6 +148,18 @@ fn of_stream(error: &StreamError) -> Exit {
         StreamError::Unreachable { .. } | StreamError::Io { .. } => Exit::Unreachable,
         StreamError::Stalled { .. } => Exit::Incomplete,
         _ => Exit::Refused,
+    }
+}
+
+fn of_snapshot(error: &SnapshotError) -> Exit {
+    match error {
+        SnapshotError::NoSnapshot { .. } | SnapshotError::Id { .. } => Exit::Usage,
+        SnapshotError::Io { .. } => Exit::Unreachable,
+        SnapshotError::Damaged { .. }
+        | SnapshotError::Newer { .. }
+        | SnapshotError::NoTable { .. }
+        | SnapshotError::Table { .. }
+        | SnapshotError::Value { .. } => Exit::Refused,
     }
 }
 

@@ -14,6 +14,7 @@ mod metrics;
 mod reconcile;
 mod replay;
 mod runs;
+mod snapshot;
 mod undo;
 mod verify;
 mod wiring;
@@ -48,6 +49,9 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Lag(lag::Args),
+    /// Look at the snapshots of a playbook, or remove old ones
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     Runs(runs::Args),
     Undo(undo::Args),
     Init(init::Args),
@@ -78,6 +82,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
         Command::Reconcile(args) => on_runtime(reconcile::run(args, &context)),
         Command::Runs(args) => on_runtime(runs::run(args, &context)),
+        Command::Snapshot(snapshot) => snapshot::run(snapshot, &context),
         Command::Undo(args) => on_runtime(undo::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),

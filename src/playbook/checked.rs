@@ -38,6 +38,8 @@ pub struct Playbook {
     pub limits: Limits,
     /// A scratch database for the staged tables of query views; without it they are staged in the read store.
     pub staging: Option<DatabaseUrl>,
+    /// The folder of this playbook's snapshots, below the one written and named like the playbook.
+    pub snapshots: PathBuf,
 }
 
 /// The primary: where it is written, and where heavy reads should go.

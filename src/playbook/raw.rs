@@ -26,6 +26,7 @@ pub(super) struct Playbook {
     pub(super) cutover: Field<Section<Cutover>>,
     pub(super) limits: Field<Section<Limits>>,
     pub(super) staging: Field<Section<Staging>>,
+    pub(super) snapshots: Field<Text>,
 }
 
 /// `primary:`

@@ -147,6 +147,20 @@ fn the_example_loads() {
     assert_eq!(cutover.writer_role.as_deref(), Some("projector"));
     assert_eq!(playbook.limits.repairs_max, Some(Bound::Percent(10.0)));
     assert_eq!(playbook.limits.deletes_max, Some(Bound::Rows(1000)));
+    assert_eq!(
+        playbook.snapshots,
+        Path::new("books/snapshots/order-summary")
+    );
+}
+
+#[test]
+fn snapshots_are_kept_in_a_folder() {
+    let with = |line: &str| format!("{EXAMPLE}snapshots: {line}\n");
+    let folder = |line: &str| loaded(&with(line)).snapshots;
+    assert_eq!(folder("../kept"), Path::new("books/../kept/order-summary"));
+    assert_eq!(folder("/var/kept"), Path::new("/var/kept/order-summary"));
+    let said = problems(&with("s3://bucket/kept"));
+    assert!(said.contains("snapshots: is a URL"), "{said}");
 }
 
 #[test]
@@ -288,7 +302,7 @@ extra:
     books/shop.yaml:22: cutover.pause_max: is no duration; write a whole number above zero with its unit: 500ms, 30s, 2m or 1h
     books/shop.yaml:23: limits.repairs_max: is no bound; write a number of rows, or a share such as "10%" (0% to 100%)
     books/shop.yaml:23: limits.deletes_max: must be one value, not a map; write one text or number
-    books/shop.yaml:24: extra: is no key of a playbook; known here: version, name, primary, read_store, log, captured, applied, sources, views, cutover, limits, staging
+    books/shop.yaml:24: extra: is no key of a playbook; known here: version, name, primary, read_store, log, captured, applied, sources, views, cutover, limits, staging, snapshots
     "#);
 }
 

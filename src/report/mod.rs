@@ -7,5 +7,6 @@ pub mod progress;
 pub mod reconcile;
 pub mod replay;
 pub mod runs;
+pub mod snapshot;
 pub mod table;
 pub mod verdict;

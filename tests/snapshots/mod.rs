@@ -1,6 +1,7 @@
 //! Snapshots on disk: what is read back is what was written, whatever was changed since is found, and one that was not
 //! finished is never taken for whole.
 
+mod commands;
 mod damage;
 mod interop;
 mod killed;

@@ -10,6 +10,7 @@ use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
     Log as WrittenLog, Playbook,
 };
+use crate::snapshot::Place;
 use crate::store::{Access, Acts, Store, TableName};
 use crate::strategies::bounds::Bound;
 use crate::strategies::{Applied, Captured, CopyView, OpenLog, SourcePart, Systems};
@@ -80,6 +81,12 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
 pub(super) fn name_of(path: &Path) -> String {
     let loaded = playbook::load(path, &|name| std::env::var(name).ok());
     loaded.map_or_else(|_| path.display().to_string(), |p| p.name)
+}
+
+/// The playbook's name, and the place of its snapshots, which needs no system to be looked at.
+pub(super) fn snapshots(path: &Path) -> Result<(String, Place)> {
+    let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
+    Ok((playbook.name, Place::open(&playbook.snapshots)))
 }
 
 /// Opens the read store alone: what was written into it needs no primary to be looked at or taken back.

@@ -11,7 +11,7 @@ mod source;
 mod values;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
@@ -73,7 +73,9 @@ pub(super) fn playbook(
     let cutover = cutover(reader, raw.cutover);
     let limits = limits(reader, raw.limits);
     let staging = staging(reader, raw.staging);
+    let snapshots = snapshots(reader, raw.snapshots);
     Some(Playbook {
+        snapshots: snapshots.join(name.as_deref()?),
         name: name?,
         file: file.to_path_buf(),
         primary: primary?,
@@ -129,6 +131,18 @@ fn name(reader: &mut Reader<'_>, field: Field<Text>) -> Option<String> {
         return None;
     }
     Some(name)
+}
+
+/// The folder that holds the snapshots of this playbook and perhaps of others.
+fn snapshots(reader: &mut Reader<'_>, field: Field<Text>) -> PathBuf {
+    let written = reader.text("snapshots", field);
+    if written.as_ref().is_some_and(|path| path.contains("://")) {
+        let fix = "name a folder, relative to that of the playbook";
+        reader.problem("snapshots", "is a URL; snapshots are kept in a folder", fix);
+    }
+    reader
+        .folder
+        .join(written.as_deref().unwrap_or("snapshots"))
 }
 
 fn primary(reader: &mut Reader<'_>, field: Field<Section<raw::Primary>>) -> Option<Database> {
