@@ -85,6 +85,12 @@ _trueup() {
             trueup__subcmd__help__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__help__subcmd__replay__subcmd__big__subcmd__bang"
                 ;;
+            trueup__subcmd__help__subcmd__replay,partial)
+                cmd="trueup__subcmd__help__subcmd__replay__subcmd__partial"
+                ;;
+            trueup__subcmd__help__subcmd__snapshot,create)
+                cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__create"
+                ;;
             trueup__subcmd__help__subcmd__snapshot,list)
                 cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__list"
                 ;;
@@ -94,17 +100,29 @@ _trueup() {
             trueup__subcmd__help__subcmd__snapshot,show)
                 cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__show"
                 ;;
+            trueup__subcmd__help__subcmd__snapshot,verify)
+                cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__verify"
+                ;;
             trueup__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__replay__subcmd__big__subcmd__bang"
                 ;;
             trueup__subcmd__replay,help)
                 cmd="trueup__subcmd__replay__subcmd__help"
                 ;;
+            trueup__subcmd__replay,partial)
+                cmd="trueup__subcmd__replay__subcmd__partial"
+                ;;
             trueup__subcmd__replay__subcmd__help,big-bang)
                 cmd="trueup__subcmd__replay__subcmd__help__subcmd__big__subcmd__bang"
                 ;;
             trueup__subcmd__replay__subcmd__help,help)
                 cmd="trueup__subcmd__replay__subcmd__help__subcmd__help"
+                ;;
+            trueup__subcmd__replay__subcmd__help,partial)
+                cmd="trueup__subcmd__replay__subcmd__help__subcmd__partial"
+                ;;
+            trueup__subcmd__snapshot,create)
+                cmd="trueup__subcmd__snapshot__subcmd__create"
                 ;;
             trueup__subcmd__snapshot,help)
                 cmd="trueup__subcmd__snapshot__subcmd__help"
@@ -118,6 +136,12 @@ _trueup() {
             trueup__subcmd__snapshot,show)
                 cmd="trueup__subcmd__snapshot__subcmd__show"
                 ;;
+            trueup__subcmd__snapshot,verify)
+                cmd="trueup__subcmd__snapshot__subcmd__verify"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,create)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__create"
+                ;;
             trueup__subcmd__snapshot__subcmd__help,help)
                 cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__help"
                 ;;
@@ -129,6 +153,9 @@ _trueup() {
                 ;;
             trueup__subcmd__snapshot__subcmd__help,show)
                 cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__show"
+                ;;
+            trueup__subcmd__snapshot__subcmd__help,verify)
+                cmd="trueup__subcmd__snapshot__subcmd__help__subcmd__verify"
                 ;;
             *)
                 ;;
@@ -277,7 +304,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__replay)
-            opts="big-bang"
+            opts="big-bang partial"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -291,6 +318,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__replay__subcmd__big__subcmd__bang)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__replay__subcmd__partial)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -319,8 +360,22 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__snapshot)
-            opts="list show prune"
+            opts="create verify list show prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -361,6 +416,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__snapshot__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__snapshot__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -541,7 +610,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay)
-            opts="-v -q -h --verbose --quiet --help big-bang help"
+            opts="-v -q -h --verbose --quiet --help big-bang partial help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -555,17 +624,17 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --view --dry-run --until --no-swap --no-check --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --view --dry-run --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --view)
+                --until)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --until)
+                --view)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -585,7 +654,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__help)
-            opts="big-bang help"
+            opts="big-bang partial help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -626,6 +695,70 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trueup__subcmd__replay__subcmd__help__subcmd__partial)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__replay__subcmd__partial)
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --snapshot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-offsets)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --where)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trueup__subcmd__runs)
             opts="-v -q -h --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -645,7 +778,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__snapshot)
-            opts="-v -q -h --verbose --quiet --help list show prune help"
+            opts="-v -q -h --verbose --quiet --help create verify list show prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -658,9 +791,53 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        trueup__subcmd__snapshot__subcmd__help)
-            opts="list show prune help"
+        trueup__subcmd__snapshot__subcmd__create)
+            opts="-v -q -h --view --verify --full --dry-run --lag-wait --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help)
+            opts="create verify list show prune help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -728,6 +905,20 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trueup__subcmd__snapshot__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trueup__subcmd__snapshot__subcmd__list)
             opts="-v -q -h --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -779,6 +970,36 @@ _trueup() {
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__snapshot__subcmd__verify)
+            opts="-v -q -h --view --lag-wait --yes --confirm --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0

@@ -32,31 +32,51 @@ complete -c trueup -n "__fish_trueup_needs_command" -f -a "replay" -d 'Rebuild a
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
-complete -c trueup -n "__fish_trueup_needs_command" -f -a "snapshot" -d 'Look at the snapshots of a playbook, or remove old ones'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s v -l verbose -d 'Say more on stderr; twice for even more'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s q -l quiet -d 'Say nothing on stderr but errors'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -f -a "big-bang" -d 'Rebuild views from offset zero in shadows, check them against the primary, and swap them in together'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l until -d 'Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l view -d 'Only this view; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-swap -d 'Build the shadows and leave them beside the live tables'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-check -d 'Do not compare the shadows with the primary before the swap'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l dry-run -d 'Print the plan and stop'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-swap -d 'Build the shadow and leave it beside the live table'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-check -d 'Do not compare the shadow with the primary before the swap'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l yes -d 'Consent without being asked'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l snapshot -d 'Begin from a snapshot: `latest`, or its id' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l from-offsets -d 'Begin at these offsets (`topic:partition:offset,…`), in place; partitions that are not named are not read' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l from-time -d 'Begin at a time (RFC 3339), in place' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l until -d 'Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l keys -d 'In place: only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l where -d 'In place: only keys whose row in the log or in the table passes, written as `where:` of a playbook' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-swap -d 'Build the shadows and leave them beside the live tables'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-check -d 'Do not compare the shadows with the primary before the swap'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l unverified -d 'Begin from a snapshot though it is not known to be good'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l dry-run -d 'Print the plan and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "big-bang" -d 'Rebuild views from offset zero in shadows, check them against the primary, and swap them in together'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l view -d 'Only this view; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l out -d 'Save the plan; it holds rows of the table' -r -F
@@ -103,13 +123,36 @@ json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -s v -l verbose -d 'Say more on stderr; twice for even more'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -s q -l quiet -d 'Say nothing on stderr but errors'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -f -a "list" -d 'List the snapshots of a playbook, oldest first'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
-complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from list show prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "create" -d 'Fold the log since the last snapshot into a new one'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "verify" -d 'Compare a snapshot, with the log after it, with the primary, and mark it as known to be good'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "list" -d 'List the snapshots of a playbook, oldest first'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and not __fish_seen_subcommand_from create verify list show prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l lag-wait -d 'With --verify: how long to wait for the log to have what the primary has' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l verify -d 'Compare it with the primary, and mark it as known to be good'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l full -d 'Fold the whole log, from offset zero, instead of going on from the last snapshot'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l dry-run -d 'Print the plan and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l view -d 'Only this view; may be repeated. A snapshot that is compared in part is not marked' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l lag-wait -d 'How long to wait for the log to have what the primary has' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from list" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr; twice for even more'
@@ -129,6 +172,8 @@ complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "create" -d 'Fold the log since the last snapshot into a new one'
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Compare a snapshot, with the log after it, with the primary, and mark it as known to be good'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the snapshots of a playbook, oldest first'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
@@ -165,14 +210,17 @@ complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "snapshot" -d 'Look at the snapshots of a playbook, or remove old ones'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag snapshot runs undo init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild a view from offset zero in a shadow, check it against the primary, and swap it in'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild views from offset zero in shadows, check them against the primary, and swap them in together'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "create" -d 'Fold the log since the last snapshot into a new one'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "verify" -d 'Compare a snapshot, with the log after it, with the primary, and mark it as known to be good'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "list" -d 'List the snapshots of a playbook, oldest first'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'

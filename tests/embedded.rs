@@ -171,7 +171,7 @@ fn an_end_before_the_end_swaps_nothing() {
             ])
             .exit(0)
             .json();
-        let kept = done["kept"].as_str().unwrap();
+        let kept = done["views"][0]["kept"].as_str().unwrap();
         assert_eq!(
             system.rows("read.db", &format!("SELECT id, a, b FROM \"{kept}\"")),
             [["1", "a", "1"]]
@@ -204,8 +204,8 @@ fn a_dry_run_writes_nothing() {
         .trueup(&["replay", "big-bang", "{}", "--dry-run", "--format", "json"])
         .exit(0)
         .json();
-    assert_eq!(plan["records"], 1);
-    assert_eq!(plan["order"], "source position (lsn)");
+    assert_eq!(plan["loads"][0]["records"], 1);
+    assert_eq!(plan["loads"][0]["order"], "source position (lsn)");
     assert_eq!(std::fs::read(system.path("read.db")).unwrap(), before);
 }
 

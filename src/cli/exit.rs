@@ -136,7 +136,7 @@ fn of_store(error: &StoreError) -> Option<Exit> {
         }
         StoreError::NoTable { .. } => Exit::Usage,
         StoreError::Busy { .. } => Exit::Busy,
-        StoreError::Sql { .. } => Exit::Incomplete,
+        StoreError::Sql { .. } | StoreError::Ungrouped { .. } => Exit::Incomplete,
         // It only carries another error, which comes next in the chain.
         StoreError::Sink(e) => Exit::of(e),
     })

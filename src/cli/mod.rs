@@ -49,7 +49,7 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Lag(lag::Args),
-    /// Look at the snapshots of a playbook, or remove old ones
+    /// Make, check, list and remove snapshots
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     Runs(runs::Args),
@@ -82,7 +82,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
         Command::Reconcile(args) => on_runtime(reconcile::run(args, &context)),
         Command::Runs(args) => on_runtime(runs::run(args, &context)),
-        Command::Snapshot(snapshot) => snapshot::run(snapshot, &context),
+        Command::Snapshot(snapshot) => on_runtime(snapshot::run(snapshot, &context)),
         Command::Undo(args) => on_runtime(undo::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),

@@ -15,7 +15,7 @@ use crate::projection::diff::Kind;
 use crate::report::reconcile::plans_json;
 use crate::strategies::bounds::Bound;
 use crate::strategies::reconcile::{self, Options, Plan, apply, saved};
-use crate::strategies::{CopyView, Refused};
+use crate::strategies::{Refused, View};
 
 /// Repair read tables from the primary; a dry run unless --apply
 #[derive(clap::Args, Debug)]
@@ -215,13 +215,19 @@ async fn plans(
 fn options(
     args: &Args,
     wired: &wiring::Wired,
-    view: &CopyView,
+    view: &View,
     keys: &[Vec<String>],
 ) -> Result<Options> {
     let kinds = args.selection.kind.iter().map(|k| Kind::from(*k)).collect();
     let filter = args.selection.filter.as_deref();
     Ok(Options {
-        selection: wiring::selection(view, kinds, keys, filter, &args.selection.column)?,
+        selection: wiring::selection(
+            (view, &view.mapping.compared()),
+            kinds,
+            keys,
+            filter,
+            &args.selection.column,
+        )?,
         repairs_max: args
             .repairs_max
             .or(wired.repairs_max)

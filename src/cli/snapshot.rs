@@ -1,5 +1,7 @@
 //! `trueup snapshot …`
 
+mod create;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -16,6 +18,8 @@ use crate::store::WritePermit;
 /// What can be done with snapshots.
 #[derive(Subcommand, Debug)]
 pub(super) enum Snapshot {
+    Create(create::CreateArgs),
+    Verify(create::VerifyArgs),
     List(ListArgs),
     Show(ShowArgs),
     Prune(PruneArgs),
@@ -65,8 +69,10 @@ pub(super) struct PruneArgs {
     format: Format,
 }
 
-pub(super) fn run(snapshot: Snapshot, context: &Context) -> Result<Exit> {
+pub(super) async fn run(snapshot: Snapshot, context: &Context) -> Result<Exit> {
     match snapshot {
+        Snapshot::Create(args) => create::create(args, context).await,
+        Snapshot::Verify(args) => create::verify(args, context).await,
         Snapshot::List(args) => list(&args, context),
         Snapshot::Show(args) => show(&args, context),
         Snapshot::Prune(args) => prune(&args, context),

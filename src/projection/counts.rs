@@ -54,6 +54,21 @@ impl Counts {
         *self.ignored.entry(kind).or_default() += 1;
     }
 
+    /// Adds those of another pass.
+    pub fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.put += other.put;
+        self.deleted += other.deleted;
+        self.truncated += other.truncated;
+        self.stale += other.stale;
+        self.duplicate += other.duplicate;
+        self.quarantined += other.quarantined;
+        self.blocked += other.blocked;
+        for (kind, n) in &other.ignored {
+            *self.ignored.entry(*kind).or_default() += n;
+        }
+    }
+
     /// Whether every record read is accounted for.
     ///
     /// # Errors

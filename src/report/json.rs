@@ -22,6 +22,11 @@ pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
 }
 
 fn view(v: &ViewVerdict, show_values: bool) -> Value {
+    let causes = if v.representation > 0 {
+        json!({"representation": v.representation})
+    } else {
+        json!({})
+    };
     json!({
         "view": v.view,
         "table": v.table,
@@ -34,7 +39,7 @@ fn view(v: &ViewVerdict, show_values: bool) -> Value {
         "lagging": v.lagging,
         "unknown": v.unknown,
         "reasons": v.reasons,
-        "causes": {},
+        "causes": causes,
         "columns": v.by_column,
         "samples": v.samples.iter().map(|s| sample(s, show_values)).collect::<Vec<_>>(),
     })

@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod lag;
+pub mod made;
 pub mod metrics;
 pub mod progress;
 pub mod reconcile;

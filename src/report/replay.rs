@@ -7,28 +7,67 @@ use super::table::{counts, grouped, table};
 use crate::limits;
 use crate::projection::counts::Counts;
 
-/// A plan, as it is shown.
+/// A view that is rebuilt.
 #[derive(Clone, Debug)]
-pub struct PlanReport {
-    /// Run id.
-    pub run: String,
+pub struct PlanView {
     /// View.
     pub view: String,
     /// Its table.
     pub table: String,
     /// The live table's rows, about, when known.
-    pub table_rows: Option<u64>,
+    pub rows: Option<u64>,
     /// The live table's size in bytes.
-    pub table_bytes: u64,
+    pub bytes: u64,
+}
+
+/// A table that is loaded from a topic.
+#[derive(Clone, Debug)]
+pub struct PlanLoad {
+    /// The view, or the source that is staged.
+    pub into: String,
+    /// Whether it is a source, staged for queries.
+    pub staged: bool,
     /// Topic.
     pub topic: String,
     /// Partition, first offset, end, end of the log.
     pub extents: Vec<(i32, i64, i64, i64)>,
     /// The order chosen.
     pub order: String,
-    /// Whether the shadow takes the table's place at the end.
+}
+
+impl PlanLoad {
+    fn records(&self) -> u64 {
+        let records = |(_, start, end, _): &(i32, i64, i64, i64)| u64::try_from(end - start);
+        self.extents.iter().map(|e| records(e).unwrap_or(0)).sum()
+    }
+
+    fn json(&self) -> Value {
+        let extents = self.extents.iter().map(|(p, start, end, log_end)| {
+            json!({"partition": p, "from": start, "to": end, "log_end": log_end})
+        });
+        json!({
+            "into": self.into, "staged": self.staged, "topic": self.topic, "records": self.records(),
+            "partitions": extents.collect::<Vec<Value>>(), "order": self.order,
+        })
+    }
+}
+
+/// A plan, as it is shown.
+#[derive(Clone, Debug)]
+pub struct PlanReport {
+    /// `big-bang` or `partial`.
+    pub strategy: &'static str,
+    /// Run id.
+    pub run: String,
+    /// What is rebuilt.
+    pub views: Vec<PlanView>,
+    /// What is read for it.
+    pub loads: Vec<PlanLoad>,
+    /// Whether rows are written into the live tables, and no shadow is built.
+    pub in_place: bool,
+    /// Whether the shadows take the tables' places at the end.
     pub swaps: bool,
-    /// Whether it is compared with the primary before.
+    /// Whether they are compared with the primary before.
     pub checks: bool,
     /// What the operator should know.
     pub notes: Vec<String>,
@@ -37,46 +76,73 @@ pub struct PlanReport {
 }
 
 impl PlanReport {
-    fn records(&self) -> u64 {
-        self.extents
-            .iter()
-            .map(|(_, start, end, _)| u64::try_from(end - start).unwrap_or(0))
-            .sum()
-    }
-
     /// The plan as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let rows = self.table_rows.map_or_else(
-            || "an unknown number of".to_owned(),
-            |r| format!("about {}", grouped(r)),
-        );
+        let views: Vec<&str> = self.views.iter().map(|v| v.view.as_str()).collect();
         let mut out = format!(
-            "big-bang replay of view {} (run {})\n  reads   {} up to {} records\n  order   {}\n  builds  a shadow of {} ({rows} rows, {} live){}\n  then    {}\n",
-            self.view,
-            self.run,
-            self.topic,
-            grouped(self.records()),
-            self.order,
-            self.table,
-            indicatif::HumanBytes(self.table_bytes),
-            if self.table_bytes > 0 {
+            "{}{} of {} {} (run {})\n",
+            self.strategy,
+            if self.strategy == "snapshot" {
+                ""
+            } else {
+                " replay"
+            },
+            if views.len() == 1 { "view" } else { "views" },
+            views.join(", "),
+            self.run
+        );
+        for load in &self.loads {
+            let what = if load.staged {
+                format!(" into source {}", load.into)
+            } else if self.views.len() > 1 {
+                format!(" into {}", load.into)
+            } else {
+                String::new()
+            };
+            out.push_str(&format!(
+                "  reads   {} up to {} records{what}, in the order of {}\n",
+                load.topic,
+                grouped(load.records()),
+                load.order
+            ));
+        }
+        for view in self.views.iter().filter(|_| !self.in_place) {
+            let rows = view.rows.map_or_else(
+                || "an unknown number of".to_owned(),
+                |r| format!("about {}", grouped(r)),
+            );
+            let disk = if view.bytes > 0 {
                 ", so that much disk again"
             } else {
                 ""
-            },
-            self.then(),
-        );
-        let extents = self.extents.iter().map(|(p, start, end, log_end)| {
-            vec![
-                p.to_string(),
-                start.to_string(),
-                end.to_string(),
-                log_end.to_string(),
-            ]
+            };
+            out.push_str(&format!(
+                "  builds  a shadow of {} ({rows} rows, {} live){disk}\n",
+                view.table,
+                indicatif::HumanBytes(view.bytes)
+            ));
+        }
+        out.push_str(&format!("  then    {}\n", self.then()));
+        // One topic may be read for several tables.
+        let new = |(at, load): &(usize, &PlanLoad)| {
+            let before = &self.loads[..*at];
+            !before.iter().any(|b| b.topic == load.topic)
+        };
+        let topics = self.loads.iter().enumerate().filter(new);
+        let extents = topics.flat_map(|(_, load)| {
+            load.extents.iter().map(|(p, start, end, log_end)| {
+                vec![
+                    load.topic.clone(),
+                    p.to_string(),
+                    start.to_string(),
+                    end.to_string(),
+                    log_end.to_string(),
+                ]
+            })
         });
         out.push_str(&table(
-            &["partition", "from", "to", "log ends"],
+            &["topic", "partition", "from", "to", "log ends"],
             extents.collect(),
         ));
         out.push('\n');
@@ -86,41 +152,77 @@ impl PlanReport {
         out
     }
 
+    /// The plan of a snapshot: the same up to what is done with it.
+    #[must_use]
+    pub fn of_snapshot(mut self) -> PlanReport {
+        self.strategy = "snapshot";
+        self
+    }
+
     fn then(&self) -> String {
-        let check = if self.checks {
-            "compares it with the primary, "
+        if self.strategy == "snapshot" {
+            return "folds them in a staging area, and writes a snapshot".to_owned();
+        }
+        if self.in_place {
+            return format!(
+                "folds them to each key's final row, and writes what differs into {}, fenced and journalled",
+                self.tables()
+            );
+        }
+        let (it, place) = if self.views.len() == 1 {
+            ("it", "the live table")
         } else {
-            ""
+            ("them", "the live tables")
+        };
+        let check = if self.checks {
+            format!("compares {it} with the primary, ")
+        } else {
+            String::new()
         };
         if self.swaps {
-            format!("{check}swaps it in; the live table serves until then")
+            let all = if self.views.len() == 1 {
+                " in"
+            } else {
+                " in, all in one transaction"
+            };
+            let serves = if self.views.len() == 1 { "s" } else { "" };
+            format!("{check}swaps {it}{all}; {place} serve{serves} until then")
         } else {
-            format!("{check}leaves it beside the live table")
+            format!("{check}leaves {it} beside {place}")
         }
+    }
+
+    fn tables(&self) -> String {
+        let tables: Vec<&str> = self.views.iter().map(|v| v.table.as_str()).collect();
+        tables.join(", ")
     }
 
     /// What consent is asked for.
     #[must_use]
     pub fn act(&self) -> String {
-        if self.swaps {
-            format!("this replaces {} by what the log says", self.table)
+        if self.in_place {
+            format!(
+                "this writes what these records say of their keys into {}",
+                self.tables()
+            )
+        } else if self.swaps {
+            format!("this replaces {} by what the log says", self.tables())
         } else {
-            format!("this builds a table beside {}", self.table)
+            format!("this builds a table beside {}", self.tables())
         }
     }
 
     /// The plan as JSON.
     #[must_use]
     pub fn json(&self) -> String {
-        let extents: Vec<Value> = self
-            .extents
+        let views = self
+            .views
             .iter()
-            .map(|(p, start, end, log_end)| json!({"partition": p, "from": start, "to": end, "log_end": log_end}))
-            .collect();
+            .map(|v| json!({"view": v.view, "table": v.table, "rows": v.rows, "bytes": v.bytes}));
         json!({
-            "format": FORMAT, "plan": "big-bang", "run": self.run, "view": self.view, "table": self.table,
-            "topic": self.topic, "records": self.records(), "partitions": extents, "order": self.order,
-            "swaps": self.swaps, "checks": self.checks, "notes": self.notes, "refusals": self.refusals,
+            "format": FORMAT, "plan": self.strategy, "run": self.run, "views": views.collect::<Vec<Value>>(),
+            "loads": self.loads.iter().map(PlanLoad::json).collect::<Vec<Value>>(),
+            "in_place": self.in_place, "swaps": self.swaps, "checks": self.checks, "notes": self.notes, "refusals": self.refusals,
         })
         .to_string()
     }
@@ -129,12 +231,12 @@ impl PlanReport {
 /// What a replay did, as it is shown.
 #[derive(Clone, Debug)]
 pub struct DoneReport {
+    /// `big-bang` or `partial`.
+    pub strategy: &'static str,
     /// Run id.
     pub run: String,
-    /// View.
-    pub view: String,
-    /// Its table.
-    pub table: String,
+    /// What became of each view.
+    pub views: Vec<DoneView>,
     /// What became of the records.
     pub counts: Counts,
     /// Keys taken from the primary, because the log did not hold their row whole.
@@ -145,12 +247,53 @@ pub struct DoneReport {
     pub checked: Option<u64>,
     /// Keys that still differ from it.
     pub differing: u64,
+}
+
+/// What became of a view.
+#[derive(Clone, Debug)]
+pub struct DoneView {
+    /// View.
+    pub view: String,
+    /// Its table.
+    pub table: String,
+    /// The run that its table's history knows it by.
+    pub run: String,
     /// Where the old table is kept.
     pub old: Option<String>,
     /// How long the table was locked for the swap, in milliseconds, and the tries that took.
     pub swapped: Option<(u64, u32)>,
     /// The shadow's name, when it was left.
     pub kept: Option<String>,
+}
+
+impl DoneView {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some((locked_ms, attempts)) = self.swapped {
+            out.push_str(&format!(
+                "{} swapped in {locked_ms} ms, attempt {attempts}",
+                self.table
+            ));
+            match &self.old {
+                Some(old) => out.push_str(&format!("; the old table is kept as {old}\n")),
+                None => out.push_str("; its contents were exchanged in one transaction\n"),
+            }
+        }
+        if let Some(kept) = &self.kept {
+            out.push_str(&format!(
+                "the table was built as {kept}; {} is as it was\n",
+                self.table
+            ));
+        }
+        out
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "view": self.view, "table": self.table, "run": self.run, "old_table": self.old, "kept": self.kept,
+            "swap_locked_ms": self.swapped.map(|(ms, _)| ms),
+        })
+    }
 }
 
 impl DoneReport {
@@ -179,21 +322,8 @@ impl DoneReport {
                 grouped(n), grouped(rows)
             )),
         }
-        if let Some((locked_ms, attempts)) = self.swapped {
-            out.push_str(&format!(
-                "{} swapped in {locked_ms} ms, attempt {attempts}",
-                self.table
-            ));
-            match &self.old {
-                Some(old) => out.push_str(&format!("; the old table is kept as {old}\n")),
-                None => out.push_str("; its contents were exchanged in one transaction\n"),
-            }
-        }
-        if let Some(kept) = &self.kept {
-            out.push_str(&format!(
-                "the table was built as {kept}; {} is as it was\n",
-                self.table
-            ));
+        for view in &self.views {
+            out.push_str(&view.text());
         }
         for (topic, partition, offset) in &self.next {
             out.push_str(&format!(
@@ -219,14 +349,14 @@ impl DoneReport {
             .collect();
         let c = &self.counts;
         json!({
-            "format": FORMAT, "replay": "big-bang", "run": self.run, "view": self.view, "table": self.table,
+            "format": FORMAT, "replay": self.strategy, "run": self.run,
+            "views": self.views.iter().map(DoneView::json).collect::<Vec<Value>>(),
             "counts": {
                 "read": c.read, "put": c.put, "deleted": c.deleted, "truncated": c.truncated, "stale": c.stale,
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
             "settled": self.settled, "rows_checked": self.checked, "differing": self.differing,
-            "positions": next, "old_table": self.old, "kept": self.kept,
-            "swap_locked_ms": self.swapped.map(|(ms, _)| ms),
+            "positions": next,
         })
         .to_string()
     }

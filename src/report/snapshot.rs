@@ -191,6 +191,11 @@ pub fn show(snapshot: &Snapshot) -> String {
     out
 }
 
+/// One snapshot in full, as JSON.
+pub(super) fn value(snapshot: &Snapshot) -> Value {
+    snapshot.value()
+}
+
 /// One snapshot in full, as one line of JSON.
 #[must_use]
 pub fn show_json(snapshot: &Snapshot) -> String {

@@ -66,6 +66,13 @@ pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
         for reason in &view.reasons {
             out.push_str(&format!("{}: {reason}\n", view.view));
         }
+        if view.representation > 0 {
+            out.push_str(&format!(
+                "{}: {} rows are written differently and mean the same (`compare:`)\n",
+                view.view,
+                grouped(view.representation)
+            ));
+        }
         if !view.by_column.is_empty() {
             let columns: Vec<String> = view
                 .by_column

@@ -110,6 +110,8 @@ pub struct ViewVerdict {
     pub lagging: u64,
     /// Keys that could not be decided.
     pub unknown: u64,
+    /// Keys whose rows differ only within the rules of their columns.
+    pub representation: u64,
     /// Why something could not be decided, in words.
     pub reasons: Vec<String>,
     /// Differing keys by column.

@@ -1,5 +1,6 @@
 //! The one enum of stores: each act goes to the database that was opened.
 
+use super::down::Down;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::*;
@@ -20,9 +21,20 @@ pub enum Store {
     Postgres(Postgres),
     /// SQLite.
     Sqlite(Sqlite),
+    /// One that does not answer.
+    Down(Down),
 }
 
 impl Store {
+    /// Why it cannot be asked; nothing for one that can.
+    #[must_use]
+    pub fn down(&self) -> Option<StoreError> {
+        match self {
+            Store::Down(down) => Some(down.error()),
+            _ => None,
+        }
+    }
+
     /// Opens a database. `redacted` is the URL without its password, for messages.
     ///
     /// # Errors
@@ -46,12 +58,14 @@ macro_rules! each {
         match $self {
             Store::Postgres(store) => store.$act($($arg),*).await,
             Store::Sqlite(store) => store.$act($($arg),*).await,
+            Store::Down(down) => Err(down.error()),
         }
     };
     ($self:ident . $act:ident ( $($arg:expr),* )) => {
         match $self {
             Store::Postgres(store) => store.$act($($arg),*),
             Store::Sqlite(store) => store.$act($($arg),*),
+            Store::Down(_) => unreachable!("nothing is built in a database that does not answer"),
         }
     };
 }
@@ -68,6 +82,28 @@ impl Acts for Store {
     }
     async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError> {
         each!(self.digest_dialect(scan).await)
+    }
+    fn spelled(&self, table: &TableName) -> String {
+        match self {
+            // It only ever stands in a statement that is not run.
+            Store::Down(_) => table.to_string(),
+            _ => each!(self.spelled(table)),
+        }
+    }
+    fn kind_of(&self, spelled: &str) -> ColumnType {
+        each!(self.kind_of(spelled))
+    }
+    fn spell_type(&self, kind: &ColumnType) -> String {
+        each!(self.spell_type(kind))
+    }
+    fn hollow(&self, table: &Catalog) -> String {
+        each!(self.hollow(table))
+    }
+    async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError> {
+        each!(self.volatile(functions).await)
+    }
+    async fn describe(&self, query: &str) -> Result<Vec<Described>, StoreError> {
+        each!(self.describe(query).await)
     }
     async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         each!(self.digest(scan).await)
@@ -188,8 +224,12 @@ impl Acts for Store {
     async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError> {
         each!(self.old_snapshots(shadow).await)
     }
-    async fn swap(&self, permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
-        each!(self.swap(permit, shadow).await)
+    async fn swap(
+        &self,
+        permit: &WritePermit,
+        shadows: &[Shadow],
+    ) -> Result<Vec<Swapped>, StoreError> {
+        each!(self.swap(permit, shadows).await)
     }
     async fn end(
         &self,
@@ -198,5 +238,30 @@ impl Acts for Store {
         state: RunState,
     ) -> Result<(), StoreError> {
         each!(self.end(permit, shadow, state).await)
+    }
+    async fn stage(&self, permit: &WritePermit, staging: &Staging) -> Result<(), StoreError> {
+        each!(self.stage(permit, staging).await)
+    }
+    async fn expose(
+        &self,
+        permit: &WritePermit,
+        shadows: &[Shadow],
+        exact: bool,
+    ) -> Result<Vec<TableName>, StoreError> {
+        each!(self.expose(permit, shadows, exact).await)
+    }
+    async fn unstage(&self, permit: &WritePermit, run: &str) -> Result<(), StoreError> {
+        each!(self.unstage(permit, run).await)
+    }
+    async fn clear(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        each!(self.clear(permit, shadow).await)
+    }
+    async fn fill(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        query: &str,
+    ) -> Result<(), StoreError> {
+        each!(self.fill(permit, shadow, query).await)
     }
 }

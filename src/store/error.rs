@@ -57,6 +57,14 @@ pub enum StoreError {
     /// The strategy's own error while it was being handed rows.
     #[error(transparent)]
     Sink(#[from] anyhow::Error),
+    /// A query groups by a key that the database does not see as one.
+    #[error("{act}: {problem}")]
+    Ungrouped {
+        /// What was tried.
+        act: String,
+        /// The server's words.
+        problem: String,
+    },
     /// Anything else the server said.
     #[error("{act}: {problem}")]
     Sql {

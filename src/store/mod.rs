@@ -4,11 +4,13 @@
 
 pub mod dialect;
 mod dispatch;
+pub mod down;
 pub mod error;
 pub mod permit;
 pub mod postgres;
 pub mod repair;
 pub mod run;
+pub mod scan;
 pub mod sqlite;
 mod state;
 
@@ -18,7 +20,6 @@ use tokio::sync::mpsc;
 
 use crate::projection::cell::Row;
 use crate::projection::change::{Change, Key};
-use crate::projection::mapping::Test;
 use crate::projection::types::{Column, ColumnType};
 use crate::projection::version::Version;
 
@@ -27,6 +28,7 @@ pub use error::StoreError;
 pub use permit::WritePermit;
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{RunKind, RunRecord, RunState, Start};
+pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
 
 /// A table's name, as two identifiers that are always quoted.
@@ -107,52 +109,6 @@ impl Catalog {
     }
 }
 
-/// One column of a [`Scan`]: read as it is, or cast by the database to another type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// Column of the table.
-    pub column: Column,
-    /// Type to cast it to; `None` reads it as it is.
-    pub cast: Option<ColumnType>,
-}
-
-impl Output {
-    /// The type of the cells that come out.
-    #[must_use]
-    pub fn kind(&self) -> &ColumnType {
-        self.cast.as_ref().unwrap_or(&self.column.kind)
-    }
-}
-
-/// Which rows and columns of a table are read; the SQL twin of a copy's mapping.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scan {
-    /// The table.
-    pub table: TableName,
-    /// What is read, in this order.
-    pub outputs: Vec<Output>,
-    /// Which outputs are the key; rows come ordered by it.
-    pub key: Vec<usize>,
-    /// All of these hold for every row read.
-    pub filter: Vec<(Column, Test)>,
-    /// A condition in the database's own SQL, put in brackets beside the filter.
-    pub scope: Option<String>,
-    /// Half-open: from this key on; `None` is the first.
-    pub from: Option<Key<'static>>,
-    /// Half-open: up to before this key; `None` is after the last.
-    pub to: Option<Key<'static>>,
-}
-
-/// Count and mixed hash of the rows of a scan. Equal digests of two stores that may be compared
-/// ([`Acts::digest_dialect`]) mean equal rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digest {
-    /// Rows.
-    pub rows: u64,
-    /// Sum of the mixed row hashes, as text.
-    pub sum: String,
-}
-
 /// Batches of rows in key order; a closed channel is the end, an `Err` the last item.
 pub type RowStream = mpsc::Receiver<Result<Vec<Row<'static>>, StoreError>>;
 
@@ -224,6 +180,30 @@ pub struct Shadow {
     pub carried: Vec<String>,
     /// Words of a rank that are stored.
     pub rank_words: usize,
+    /// Whether it stands for itself, in a [`Staging`]: then `live` is only the shape of it, and no table.
+    pub staged: bool,
+}
+
+/// The sources of query views, loaded into an area of their own.
+#[derive(Clone, Debug)]
+pub struct Staging {
+    /// The run of the area.
+    pub run: String,
+    /// Whose it is: one name stages once at a time.
+    pub name: String,
+    /// The tables in it.
+    pub shadows: Vec<Shadow>,
+}
+
+impl Staging {
+    /// What its run is recorded under, in the place of a table.
+    #[must_use]
+    pub fn table(&self) -> TableName {
+        TableName {
+            schema: None,
+            name: format!("staging of {}", self.name),
+        }
+    }
 }
 
 /// Where a loaded row comes from.
@@ -329,6 +309,18 @@ pub trait Acts {
     /// The name of the hash that [`Acts::digest`] would use for this scan, or `None` when it cannot hash it. Digests are
     /// comparable only when both stores give the same name.
     async fn digest_dialect(&self, scan: &Scan) -> Result<Option<String>, StoreError>;
+    /// A table's name as the database's own SQL spells it, every part quoted.
+    fn spelled(&self, table: &TableName) -> String;
+    /// The type that the database means by this spelling.
+    fn kind_of(&self, spelled: &str) -> ColumnType;
+    /// How the database spells a type.
+    fn spell_type(&self, kind: &ColumnType) -> String;
+    /// A SELECT that gives a table's columns, of their types, and no row.
+    fn hollow(&self, table: &Catalog) -> String;
+    /// Those of these functions that may give another answer each time, as the database declares them.
+    async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError>;
+    /// The columns that a query gives, without running it.
+    async fn describe(&self, query: &str) -> Result<Vec<Described>, StoreError>;
     /// Count and mixed hash of a scan.
     async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError>;
     /// The rows of a scan in key order, in one short read-only transaction of its own.
@@ -431,14 +423,42 @@ pub trait Acts {
     async fn seal(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
     /// Sessions whose snapshot is older than the load: they would see an empty table after a swap.
     async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError>;
-    /// Puts the shadow in the live table's place, in one transaction with the run's own row. Tries a ladder of lock
-    /// timeouts; `Busy` names who blocks. After an error nothing has changed, or the run's row says that it has.
-    async fn swap(&self, permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError>;
+    /// Puts the shadows in their live tables' places, all in one transaction with their runs' own rows. Tries a ladder of
+    /// lock timeouts; `Busy` names who blocks. After an error nothing has changed, or the runs' rows say that it has. One
+    /// answer for each, in their order.
+    async fn swap(
+        &self,
+        permit: &WritePermit,
+        shadows: &[Shadow],
+    ) -> Result<Vec<Swapped>, StoreError>;
     /// Ends the run without a swap: `Kept` leaves the sealed shadow, `Discarded` removes all of it.
     async fn end(
         &self,
         permit: &WritePermit,
         shadow: &Shadow,
         state: RunState,
+    ) -> Result<(), StoreError>;
+
+    /// Makes a staging area with its tables, after removing what a dead run of the same name left. Fails with `Busy` when
+    /// another one is alive. Its tables are loaded, settled and built as shadows are, and neither sealed nor swapped.
+    async fn stage(&self, permit: &WritePermit, staging: &Staging) -> Result<(), StoreError>;
+    /// Shows staged tables as exactly their own columns, for a query to read; what they are called, in their order. `exact`
+    /// makes tables with a key of them, where a query needs more than views.
+    async fn expose(
+        &self,
+        permit: &WritePermit,
+        shadows: &[Shadow],
+        exact: bool,
+    ) -> Result<Vec<TableName>, StoreError>;
+    /// Removes a staging area.
+    async fn unstage(&self, permit: &WritePermit, run: &str) -> Result<(), StoreError>;
+    /// Empties a shadow.
+    async fn clear(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
+    /// Fills an empty shadow with what a query gives, by the names of its columns.
+    async fn fill(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        query: &str,
     ) -> Result<(), StoreError>;
 }

@@ -11,6 +11,8 @@ pub enum RunKind {
     Reconcile,
     /// Takes the repairs of another run back.
     Undo,
+    /// Keeps sources staged for another run.
+    Staging,
 }
 
 impl RunKind {
@@ -21,7 +23,18 @@ impl RunKind {
             RunKind::Replay => "replay",
             RunKind::Reconcile => "reconcile",
             RunKind::Undo => "undo",
+            RunKind::Staging => "staging",
         }
+    }
+}
+
+impl RunKind {
+    /// Whether what it builds is nobody's but its own, so that nothing of it is to be kept when it died.
+    #[must_use]
+    pub fn builds(word: &str) -> bool {
+        [RunKind::Replay, RunKind::Staging]
+            .iter()
+            .any(|kind| kind.word() == word)
     }
 }
 
@@ -77,7 +90,7 @@ pub struct Start {
 pub struct RunRecord {
     /// The run's id.
     pub id: String,
-    /// `replay`, `reconcile` or `undo`.
+    /// `replay`, `reconcile`, `undo` or `staging`.
     pub kind: String,
     /// `running` …
     pub state: String,

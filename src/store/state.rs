@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Output, Scan, Shadow, StoreError, TableName};
+use super::{Output, Relation, Scan, Shadow, StoreError, TableName};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
 use crate::projection::types::{Column, ColumnType};
@@ -55,7 +55,7 @@ fn scan(table: TableName, columns: Vec<Column>, key: Vec<usize>) -> Scan {
     });
     let outputs = columns.into_iter().chain(version);
     Scan {
-        table,
+        relation: Relation::Table(table),
         outputs: outputs
             .map(|column| Output { column, cast: None })
             .collect(),

@@ -1,26 +1,32 @@
-//! The comparison of a copy: expected rows, projected from the primary, against the rows of a table of the read store.
+//! The comparison of a view: expected rows, projected from the primary, against the rows of a table of the read store.
 //!
 //! A pushed-down hash may only prove a range equal; every difference comes out of the merge in [`Diff`].
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 
-use super::{CopyView, Systems};
+use super::{Origin, Systems, View};
 use crate::limits;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
 use crate::projection::diff::{Diff, Difference, Step};
-use crate::projection::mapping::{Bookkeeping, Expected, From, Mapping, Test, key_of};
+use crate::projection::mapping::{Bookkeeping, Expected, From, Mapping, Target, Test, key_of};
+use crate::projection::rule::Rule;
 use crate::projection::types::Column;
 use crate::report::progress::Counter;
-use crate::store::{Acts, Output, RowStream, Scan, Store, TableName};
+use crate::store::{Acts, Output, Relation, RowStream, Scan, Store, TableName};
 
 /// One side against the other, for one view and one table.
 pub struct Comparison<'a> {
-    primary: &'a Store,
-    read_store: &'a Store,
+    /// Where the expected rows are read: the primary, or the sources staged from the log.
+    origin: &'a Store,
+    /// Where the actual rows are read.
+    actual: &'a Store,
     mapping: Mapping,
+    rules: Vec<Rule>,
     scope: Option<String>,
-    source: TableName,
+    expected: Relation,
     target: TableName,
     /// About how many rows there are to compare.
     pub rows_estimate: Option<u64>,
@@ -35,6 +41,8 @@ pub struct Found {
     pub differences: Vec<Difference>,
     /// Differences beyond those.
     pub beyond: u64,
+    /// Rows that differ only within the rules of their columns.
+    pub representation: u64,
     /// Whether any row had to be merged.
     pub merged: bool,
 }
@@ -42,26 +50,48 @@ pub struct Found {
 impl<'a> Comparison<'a> {
     /// The view's own table against the primary.
     #[must_use]
-    pub fn new(systems: &'a Systems, view: &CopyView) -> Comparison<'a> {
+    pub fn new(systems: &'a Systems, view: &View) -> Comparison<'a> {
+        let rows_estimate = match &view.origin {
+            Origin::Copy { source, .. } => source.table.rows_estimate.max(view.table.rows_estimate),
+            Origin::Query { .. } => view.table.rows_estimate,
+        };
+        let origin = &systems.primary;
         Comparison {
-            primary: &systems.primary,
-            read_store: &systems.read_store,
+            origin,
+            actual: &systems.read_store,
             mapping: view.mapping.compared(),
+            rules: view.rules.clone(),
             scope: view.scope.clone(),
-            source: view.source.table.table.clone(),
+            expected: view.relation(origin, |source| source.table.table.clone()),
             target: view.table.table.clone(),
-            rows_estimate: view
-                .source
-                .table
-                .rows_estimate
-                .max(view.table.rows_estimate),
+            rows_estimate,
         }
     }
 
-    /// The same, against another table of the read store (a shadow).
+    /// The same, with the expected rows read from elsewhere.
     #[must_use]
-    pub fn with_target(mut self, target: TableName) -> Comparison<'a> {
-        self.target = target;
+    pub fn with_origin(mut self, origin: &'a Store, expected: Relation) -> Comparison<'a> {
+        (self.origin, self.expected) = (origin, expected);
+        self
+    }
+
+    /// The same, against another table (a shadow).
+    #[must_use]
+    pub fn with_actual(mut self, actual: &'a Store, target: TableName) -> Comparison<'a> {
+        (self.actual, self.target) = (actual, target);
+        self
+    }
+
+    /// The same, with the projector's bookkeeping columns, for an expected side that knows them.
+    #[must_use]
+    pub fn with_bookkeeping(mut self, view: &View) -> Comparison<'a> {
+        let mut rules = std::mem::take(&mut self.rules).into_iter();
+        let rule = |t: &Target| match t.from {
+            From::Source(_) => rules.next().unwrap_or(Rule::Exact),
+            _ => Rule::Exact,
+        };
+        self.rules = view.mapping.columns.iter().map(rule).collect();
+        self.mapping = view.mapping.clone();
         self
     }
 
@@ -102,7 +132,7 @@ impl<'a> Comparison<'a> {
         });
         let outputs = outputs.collect();
         Scan {
-            table: self.source.clone(),
+            relation: self.expected.clone(),
             outputs,
             key: self.mapping.key.clone(),
             filter: self.filter(),
@@ -135,7 +165,7 @@ impl<'a> Comparison<'a> {
             key.push(i);
         }
         Scan {
-            table: self.source.clone(),
+            relation: self.expected.clone(),
             outputs,
             key,
             filter: self.filter(),
@@ -147,7 +177,7 @@ impl<'a> Comparison<'a> {
 
     fn actual_scan(&self) -> Scan {
         Scan {
-            table: self.target.clone(),
+            relation: Relation::Table(self.target.clone()),
             outputs: self
                 .mapping
                 .columns
@@ -169,8 +199,8 @@ impl<'a> Comparison<'a> {
     async fn hash(&self) -> Result<Option<String>> {
         let (twin, actual) = (self.twin(), self.actual_scan());
         let (theirs, ours) = tokio::join!(
-            self.primary.digest_dialect(&twin),
-            self.read_store.digest_dialect(&actual)
+            self.origin.digest_dialect(&twin),
+            self.actual.digest_dialect(&actual)
         );
         let (theirs, ours) = (theirs?, ours?);
         Ok(if theirs == ours { theirs } else { None })
@@ -201,11 +231,12 @@ impl<'a> Comparison<'a> {
 
     async fn ranges(&self) -> Result<Vec<(Option<Key<'static>>, Option<Key<'static>>)>> {
         let rows = self.rows_estimate.unwrap_or(0);
-        if rows <= limits::RANGE_ROWS {
+        // A query is run once: a range of it may cost as much as all of it.
+        if rows <= limits::RANGE_ROWS || self.is_query() {
             return Ok(vec![(None, None)]);
         }
         let parts = usize::try_from(rows.div_ceil(limits::RANGE_ROWS)).unwrap_or(1);
-        let cuts = self.read_store.split(&self.actual_scan(), parts).await?;
+        let cuts = self.actual.split(&self.actual_scan(), parts).await?;
         let starts = std::iter::once(None).chain(cuts.iter().cloned().map(Some));
         let ends = cuts.iter().cloned().map(Some).chain(std::iter::once(None));
         Ok(starts.zip(ends).collect())
@@ -223,10 +254,8 @@ impl<'a> Comparison<'a> {
             scan
         };
         let (expected, actual) = (bounded(self.twin()), bounded(self.actual_scan()));
-        let (expected, actual) = tokio::join!(
-            self.primary.digest(&expected),
-            self.read_store.digest(&actual)
-        );
+        let (expected, actual) =
+            tokio::join!(self.origin.digest(&expected), self.actual.digest(&actual));
         let (expected, actual) = (expected?, actual?);
         Ok((expected == actual).then_some(expected.rows))
     }
@@ -244,11 +273,11 @@ impl<'a> Comparison<'a> {
             ..scan
         };
         let (mut expected, mut actual) = tokio::try_join!(
-            self.primary.rows(bounded(self.source_scan())),
-            self.read_store.rows(bounded(self.actual_scan()))
+            self.origin.rows(bounded(self.source_scan())),
+            self.actual.rows(bounded(self.actual_scan()))
         )?;
         found.merged = true;
-        let mut diff = Diff::new(self.mapping.key.clone());
+        let mut diff = self.diff();
         let mut counted = 0;
         loop {
             match diff.step()? {
@@ -265,11 +294,23 @@ impl<'a> Comparison<'a> {
         }
         counter.add(diff.rows() - counted);
         found.rows += diff.rows();
+        found.representation += diff.representation();
         Ok(())
     }
 
+    /// The expected rows, before they are projected, in key order: what [`Comparison::next_expected`] reads.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn expected_rows(&self) -> Result<RowStream> {
+        Ok(self.origin.rows(self.source_scan()).await?)
+    }
+
     /// The next batch of expected rows; empty at the end only.
-    async fn next_expected(&self, stream: &mut RowStream) -> Result<Vec<Row<'static>>> {
+    ///
+    /// # Errors
+    /// When they cannot be read, or one does not fit the view.
+    pub async fn next_expected(&self, stream: &mut RowStream) -> Result<Vec<Row<'static>>> {
         loop {
             let source = next(stream).await?;
             if source.is_empty() {
@@ -291,7 +332,7 @@ impl<'a> Comparison<'a> {
                 Ok(Expected::Filtered | Expected::Unknown) => {}
                 Err(e) => {
                     return Err(anyhow::Error::new(e)
-                        .context(format!("primary table {}, key {shown}", self.source)));
+                        .context(format!("{} of the primary, key {shown}", self.expected)));
                 }
             }
         }
@@ -303,11 +344,33 @@ impl<'a> Comparison<'a> {
     /// # Errors
     /// When it cannot be read, or a row does not fit the view.
     pub async fn expected_of(&self, keys: &[Key<'static>]) -> Result<Vec<Row<'static>>> {
+        if self.is_query() && keys.len() > limits::LOOKUP_KEYS {
+            return self.expected_among(keys).await;
+        }
         let mut rows = Vec::new();
         for some in keys.chunks(limits::LOOKUP_KEYS) {
-            rows.extend(self.expected(self.primary.lookup(&self.source_scan(), some).await?)?);
+            rows.extend(self.expected(self.origin.lookup(&self.source_scan(), some).await?)?);
         }
         Ok(rows)
+    }
+
+    fn is_query(&self) -> bool {
+        self.expected.table().is_none()
+    }
+
+    /// Many keys of a query: it is run once, and not once for every few of them.
+    async fn expected_among(&self, keys: &[Key<'static>]) -> Result<Vec<Row<'static>>> {
+        let wanted: HashSet<&Key<'static>> = keys.iter().collect();
+        let mut stream = self.expected_rows().await?;
+        let mut rows = Vec::with_capacity(keys.len());
+        loop {
+            let some = self.next_expected(&mut stream).await?;
+            if some.is_empty() {
+                return Ok(rows);
+            }
+            let among = |row: &Row<'static>| wanted.contains(&key_of(row, &self.mapping.key));
+            rows.extend(some.into_iter().filter(among));
+        }
     }
 
     /// Rows of the primary for keys that the log does not hold whole, in the shape of a loaded row: bookkeeping columns
@@ -339,7 +402,7 @@ impl<'a> Comparison<'a> {
     pub async fn actual_of(&self, keys: &[Key<'static>]) -> Result<Vec<Row<'static>>> {
         let mut rows = Vec::new();
         for some in keys.chunks(limits::LOOKUP_KEYS) {
-            rows.extend(self.read_store.lookup(&self.actual_scan(), some).await?);
+            rows.extend(self.actual.lookup(&self.actual_scan(), some).await?);
         }
         Ok(rows)
     }
@@ -349,22 +412,44 @@ impl<'a> Comparison<'a> {
     /// # Errors
     /// As for the two sides.
     pub async fn again(&self, keys: &[Key<'static>]) -> Result<Vec<Difference>> {
+        let at_once = if self.is_query() {
+            keys.len().max(1)
+        } else {
+            limits::LOOKUP_KEYS
+        };
         let mut differences = Vec::new();
-        for some in keys.chunks(limits::LOOKUP_KEYS) {
+        for some in keys.chunks(at_once) {
             let (expected, actual) =
                 tokio::try_join!(self.expected_of(some), self.actual_of(some))?;
-            let mut diff = Diff::new(self.mapping.key.clone());
-            for rows in [expected, Vec::new()] {
-                diff.expected(rows);
-            }
-            for rows in [actual, Vec::new()] {
-                diff.actual(rows);
-            }
-            while let Step::Differs(d) = diff.step()? {
-                differences.push(d);
-            }
+            differences.extend(self.differences(expected, actual)?);
         }
         Ok(differences)
+    }
+
+    /// The differences between all of some rows and all of others, both in key order.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn differences(
+        &self,
+        expected: Vec<Row<'static>>,
+        actual: Vec<Row<'static>>,
+    ) -> Result<Vec<Difference>> {
+        let mut diff = self.diff();
+        diff.expected(expected);
+        diff.actual(actual);
+        // An empty batch is the end of its side.
+        diff.expected(Vec::new());
+        diff.actual(Vec::new());
+        let mut differences = Vec::new();
+        while let Step::Differs(d) = diff.step()? {
+            differences.push(d);
+        }
+        Ok(differences)
+    }
+
+    fn diff(&self) -> Diff {
+        Diff::new(self.mapping.key.clone()).with_rules(self.rules.clone())
     }
 }
 

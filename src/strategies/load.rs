@@ -30,14 +30,16 @@ use crate::stream::{Log, Range, ReadError};
 struct KeySet {
     table: HashTable<u64>,
     hasher: DefaultHashBuilder,
+    bytes_max: usize,
     full: bool,
 }
 
 impl KeySet {
-    fn new() -> KeySet {
+    fn new(bytes_max: usize) -> KeySet {
         KeySet {
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
+            bytes_max,
             full: false,
         }
     }
@@ -56,7 +58,7 @@ impl KeySet {
         } else {
             self.table.capacity()
         };
-        if grown * (size_of::<u64>() + 1) > limits::KEY_SET_BYTES_MAX {
+        if grown * (size_of::<u64>() + 1) > self.bytes_max {
             self.full = true;
             return false;
         }
@@ -86,13 +88,18 @@ struct Loaded {
 }
 
 impl Loader {
-    /// A loader for one view.
+    /// A loader for one view, whose set of keys takes so many bytes at most.
     #[must_use]
-    pub fn new(decoder: Decoder, mapping: Mapping, encoder: Box<dyn Encoder>) -> Loader {
+    pub fn new(
+        decoder: Decoder,
+        mapping: Mapping,
+        encoder: Box<dyn Encoder>,
+        key_bytes_max: usize,
+    ) -> Loader {
         Loader {
             decoder,
             mapping,
-            seen: KeySet::new(),
+            seen: KeySet::new(key_bytes_max),
             encoder,
             arrival: 0,
             next: Vec::new(),

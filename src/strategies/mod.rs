@@ -1,15 +1,16 @@
 //! The ways to find and repair drift. Each `plan` only reads; each `execute` takes a `WritePermit`. They share the loop of
 //! `load` and the comparison of `verify`, and know no YAML.
 
-pub mod big_bang;
 pub mod bounds;
 pub mod compare;
 pub mod draft;
+pub mod fingerprint;
 pub mod lag;
 pub mod load;
-pub mod plan;
 pub mod reconcile;
+pub mod replay;
 pub mod settle;
+pub mod snapshot;
 pub mod tally;
 pub mod undo;
 pub mod verify;
@@ -23,7 +24,9 @@ use tokio::sync::OnceCell;
 
 use crate::projection::decode::Source;
 use crate::projection::mapping::Mapping;
-use crate::store::{Catalog, Store, TableName};
+use crate::projection::query::Query;
+use crate::projection::rule::Rule;
+use crate::store::{Acts, Catalog, Relation, Store, TableName};
 use crate::stream::{Log, StreamError};
 
 /// How far the projector is, as far as the playbook says.
@@ -54,41 +57,84 @@ pub struct SourcePart {
     pub epochs: Vec<BTreeMap<i32, i64>>,
 }
 
-/// A copy view, wired to the catalogs of both databases.
+/// A view, wired to the catalogs of both databases.
 #[derive(Clone, Debug)]
-pub struct CopyView {
+pub struct View {
     /// Its name in the playbook.
     pub name: String,
-    /// What it copies.
-    pub source: SourcePart,
+    /// What its rows come from.
+    pub origin: Origin,
     /// Its table in the read store.
     pub table: Catalog,
-    /// How a source row becomes its row.
+    /// How a row of its origin becomes its row.
     pub mapping: Mapping,
-    /// Former names of source columns, with their place among the mapping's source columns.
-    pub former: Vec<(String, usize)>,
+    /// How each compared column is compared; empty when all are exact.
+    pub rules: Vec<Rule>,
     /// Columns of its table that are never compared and carried over by key.
     pub carried: Vec<String>,
     /// The condition that says which part of the table is its own.
     pub scope: Option<String>,
 }
 
-impl CopyView {
-    /// Its source, as the decoder needs it.
+/// What the rows of a view come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// One source's rows, one each.
+    Copy {
+        /// The source.
+        source: SourcePart,
+        /// Former names of source columns, with their place among the mapping's source columns.
+        former: Vec<(String, usize)>,
+    },
+    /// A SELECT over sources; the mapping begins at the columns that it gives.
+    Query {
+        /// The SELECT.
+        query: Query,
+        /// The sources that it reads; never empty.
+        sources: Vec<SourcePart>,
+    },
+}
+
+impl View {
+    /// Its source as the decoder needs it; `None` for a query, whose rows are no records.
     #[must_use]
-    pub fn decoded(&self) -> Source {
-        Source {
-            name: self.source.name.clone(),
-            columns: self.mapping.source.clone(),
-            key: self.mapping.source_key.clone(),
-            former: self.former.clone(),
+    pub fn decoded(&self) -> Option<Source> {
+        match &self.origin {
+            Origin::Copy { source, former } => Some(Source {
+                name: source.name.clone(),
+                columns: self.mapping.source.clone(),
+                key: self.mapping.source_key.clone(),
+                former: former.clone(),
+            }),
+            Origin::Query { .. } => None,
         }
     }
 
-    /// The table that it lives in.
+    /// The sources that its rows come from.
     #[must_use]
-    pub fn table_name(&self) -> &TableName {
-        &self.table.table
+    pub fn sources(&self) -> &[SourcePart] {
+        match &self.origin {
+            Origin::Copy { source, .. } => std::slice::from_ref(source),
+            Origin::Query { sources, .. } => sources,
+        }
+    }
+
+    /// What its rows are read from, where each source is a table of `store`.
+    #[must_use]
+    pub fn relation(&self, store: &Store, table: impl Fn(&SourcePart) -> TableName) -> Relation {
+        match &self.origin {
+            Origin::Copy { source, .. } => Relation::Table(table(source)),
+            Origin::Query { query, sources } => {
+                let spelled = |name: &str| {
+                    let source = sources.iter().find(|s| s.name == name);
+                    source.map_or_else(String::new, |s| store.spelled(&table(s)))
+                };
+                Relation::Query {
+                    name: self.name.clone(),
+                    text: query.over(spelled),
+                }
+            }
+        }
     }
 }
 
@@ -112,6 +158,8 @@ pub struct Systems {
     pub origin: Option<Store>,
     /// The read store.
     pub read_store: Store,
+    /// The database that sources are staged in, where it is not the read store.
+    pub scratch: Option<Store>,
     /// How far the log has the primary.
     pub captured: Captured,
     /// How far the projector is.
@@ -125,7 +173,7 @@ impl Systems {
     #[must_use]
     pub fn new(
         (primary, origin): (Store, Option<Store>),
-        read_store: Store,
+        (read_store, scratch): (Store, Option<Store>),
         captured: Captured,
         applied: Applied,
         open_log: OpenLog,
@@ -134,6 +182,7 @@ impl Systems {
             primary,
             origin,
             read_store,
+            scratch,
             captured,
             applied,
             log: OnceCell::new(),
@@ -151,6 +200,12 @@ impl Systems {
             blocking(move || open()).await.map(Arc::new)
         };
         self.log.get_or_try_init(open).await.map(Arc::clone)
+    }
+
+    /// Where sources are staged.
+    #[must_use]
+    pub fn staging(&self) -> &Store {
+        self.scratch.as_ref().unwrap_or(&self.read_store)
     }
 
     /// Where the connector reads the primary.

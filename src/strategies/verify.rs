@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::compare::Comparison;
 use super::lag::{self, Decided};
-use super::{CopyView, Refused, Systems};
+use super::{Refused, SourcePart, Systems, View};
 use crate::limits;
 use crate::projection::diff::Kind;
 use crate::report::progress::Progress;
@@ -39,13 +39,20 @@ impl Default for Options {
 ///
 /// # Errors
 /// When the view's table is its source's own.
-pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()> {
+pub async fn refuse_same_table(systems: &Systems, view: &View) -> Result<()> {
+    if systems.primary.down().is_some() {
+        // Its tables are known by name only, and nothing is compared with them.
+        return Ok(());
+    }
     let (primary, read_store) =
         tokio::try_join!(systems.primary.identity(), systems.read_store.identity())?;
-    if primary.database == read_store.database && view.source.table.id == view.table.id {
+    let is_source = |source: &&SourcePart| source.table.id == view.table.id;
+    if primary.database == read_store.database
+        && let Some(source) = view.sources().iter().find(is_source)
+    {
         let reason = format!(
             "view {}: table {} of the read store is the primary's own table {}; check the URLs and `table:`",
-            view.name, view.table.table, view.source.table.table
+            view.name, view.table.table, source.table.table
         );
         return Err(Refused::because(reason).into());
     }
@@ -58,7 +65,7 @@ pub async fn refuse_same_table(systems: &Systems, view: &CopyView) -> Result<()>
 /// When a side cannot be read, or the view compares a table with itself.
 pub async fn verify(
     systems: &Systems,
-    view: &CopyView,
+    view: &View,
     options: Options,
     progress: &Progress,
 ) -> Result<ViewVerdict> {
@@ -79,7 +86,7 @@ pub async fn verify(
 
 async fn compare(
     systems: &Systems,
-    view: &CopyView,
+    view: &View,
     options: Options,
     progress: &Progress,
 ) -> Result<ViewVerdict> {
@@ -95,6 +102,7 @@ async fn compare(
         view: view.name.clone(),
         table: view.table.table.to_string(),
         rows_checked: found.rows,
+        representation: found.representation,
         compared_by: if found.merged { "merge" } else { "hash" }.to_owned(),
         ..ViewVerdict::default()
     };

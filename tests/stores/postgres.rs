@@ -20,7 +20,7 @@ use trueup::projection::types::Column;
 use trueup::projection::version::{Rank, Version};
 use trueup::store::postgres::Postgres;
 use trueup::store::{
-    Access, Acts, Catalog, Engine, Origin, Output, Scan, Settle, Settled, Shadow, Store,
+    Access, Acts, Catalog, Engine, Origin, Output, Relation, Scan, Settle, Settled, Shadow, Store,
     StoreError, TableName, WritePermit,
 };
 
@@ -154,7 +154,7 @@ fn whole(catalog: &Catalog) -> Scan {
     };
     let key: Vec<usize> = catalog.primary_key.iter().map(at).collect();
     Scan {
-        table: catalog.table.clone(),
+        relation: Relation::Table(catalog.table.clone()),
         outputs: catalog
             .columns
             .iter()
@@ -203,6 +203,7 @@ fn shadow(run: &str, live: Catalog, loaded: &[&str]) -> Shadow {
         columns,
         carried: Vec::new(),
         rank_words: 1,
+        staged: false,
         live,
     }
 }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use trueup::projection::cell::{Cell, Row};
 use trueup::projection::change::Key;
 use trueup::projection::types::ColumnType;
+use trueup::store::Relation;
 use trueup::store::sqlite::Sqlite;
 use trueup::store::{
     Access, Acts, Catalog, Engine, Output, RowStream, Scan, Shadow, Store, StoreError, TableName,
@@ -109,7 +110,7 @@ fn plain(catalog: &Catalog, of: &TableName) -> Scan {
     });
     let at = |name: &String| catalog.columns.iter().position(|c| c.column.name == *name);
     Scan {
-        table: of.clone(),
+        relation: Relation::Table(of.clone()),
         outputs: outputs.collect(),
         key: catalog.primary_key.iter().filter_map(at).collect(),
         filter: Vec::new(),
@@ -149,6 +150,7 @@ async fn shadow(store: &Sqlite, name: &str, run: &str, loaded: &[&str]) -> Shado
         key: live.primary_key.iter().filter_map(at).collect(),
         carried: Vec::new(),
         rank_words: 1,
+        staged: false,
         columns,
         live,
     }

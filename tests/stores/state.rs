@@ -171,6 +171,7 @@ impl<'a> Case<'a> {
                 key: vec![0],
                 carried: Vec::new(),
                 rank_words: 1,
+                staged: false,
             },
             mapping,
             log: Arc::new(Log::Archive(Archive::open(config).expect("an archive"))),
@@ -209,7 +210,12 @@ impl<'a> Case<'a> {
         let guard = Guard::new(Order::Lsn, Vec::new()).after(seen);
         let encoder = self.store.encoder(&self.shadow);
         Load {
-            loader: Loader::new(Decoder::new(source, guard), self.mapping.clone(), encoder),
+            loader: Loader::new(
+                Decoder::new(source, guard),
+                self.mapping.clone(),
+                encoder,
+                64 << 20,
+            ),
             settler: Settler::new(Order::Lsn),
         }
     }

@@ -3,18 +3,20 @@
 
 use anyhow::Result;
 
-use crate::playbook::Playbook;
+use super::Sides;
 use crate::store::{Acts, Store, StoreError};
-use crate::strategies::{CopyView, Refused, Systems};
+use crate::strategies::{Refused, Systems, View};
 
 const HINT: &str = "primary.url and read_store.url look exchanged";
 
 /// After a view did not fit: whether it would with the two databases exchanged.
-pub(super) async fn would_fit(playbook: &Playbook, asked: &[String], systems: &Systems) -> bool {
-    let (primary, read_store) = (&systems.read_store, &systems.primary);
-    super::view::wire(playbook, asked, primary, read_store)
-        .await
-        .is_ok()
+pub(super) async fn would_fit(sides: &Sides<'_>, asked: &[String]) -> bool {
+    let exchanged = Sides {
+        primary: sides.read_store,
+        read_store: sides.primary,
+        ..*sides
+    };
+    super::view::wire(&exchanged, asked).await.is_ok()
 }
 
 /// The refusal for that.
@@ -25,7 +27,7 @@ pub(super) fn refusal() -> Refused {
 }
 
 /// Signs that tables which fit both ways are nevertheless the wrong way round.
-pub(super) async fn check(systems: &Systems, views: &[CopyView]) -> Result<()> {
+pub(super) async fn check(systems: &Systems, views: &[View]) -> Result<()> {
     if has_runs(&systems.primary).await? && !has_runs(&systems.read_store).await? {
         return Err(Refused::because(format!(
             "{HINT}: trueup's own tables, which it keeps in read stores, are in the primary and not in the read store"
@@ -34,12 +36,14 @@ pub(super) async fn check(systems: &Systems, views: &[CopyView]) -> Result<()> {
     }
     for view in views {
         let captured = systems.read_store.is_captured(&view.table).await?;
-        if captured && !systems.primary.is_captured(&view.source.table).await? {
-            return Err(Refused::because(format!(
-                "{HINT}: {} of the read store is published to a replication slot, as a primary's table is, and {} of the primary is not",
-                view.table.table, view.source.table.table
-            ))
-            .into());
+        for source in view.sources().iter().filter(|_| captured) {
+            if !systems.primary.is_captured(&source.table).await? {
+                return Err(Refused::because(format!(
+                    "{HINT}: {} of the read store is published to a replication slot, as a primary's table is, and {} of the primary is not",
+                    view.table.table, source.table.table
+                ))
+                .into());
+            }
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! From a playbook to parts: the only place that knows both. Everything that only the catalogs can tell (a column that does
 //! not exist, one that is not accounted for) is found here, all at once, with its line.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -10,12 +11,16 @@ use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
     Log as WrittenLog, Playbook,
 };
+use crate::projection::query::Query;
 use crate::snapshot::Place;
-use crate::store::{Access, Acts, Store, TableName};
+use crate::store::down::Down;
+use crate::store::{Access, Acts, Store, StoreError, TableName};
 use crate::strategies::bounds::Bound;
-use crate::strategies::{Applied, Captured, CopyView, OpenLog, SourcePart, Systems};
+use crate::strategies::{Applied, Captured, OpenLog, SourcePart, Systems, View};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
+mod absent;
+mod derived;
 mod exchanged;
 pub(super) mod init;
 mod query;
@@ -46,7 +51,9 @@ pub(super) struct Wired {
     /// The systems.
     pub(super) systems: Systems,
     /// The views asked for.
-    pub(super) views: Vec<CopyView>,
+    pub(super) views: Vec<View>,
+    /// Where its snapshots are.
+    pub(super) snapshots: Place,
     /// Repairs at most, when the playbook says so.
     pub(super) repairs_max: Option<Bound>,
     /// Rows that may be dropped or deleted at most, when the playbook says so.
@@ -56,11 +63,25 @@ pub(super) struct Wired {
 /// Loads a playbook, opens what it names, and wires the views asked for (all of them, when none is named).
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
-    query::parse(&playbook)?;
+    let queries = query::parse(&playbook)?;
     let systems = systems(&playbook, purpose).await?;
-    let wired = match view::wire(&playbook, views, &systems.primary, &systems.read_store).await {
+    let is_down = systems.primary.down().is_some();
+    let absent = if is_down {
+        absent::tables(&playbook, &systems).await?
+    } else {
+        absent::Tables::new()
+    };
+    let sides = Sides {
+        playbook: &playbook,
+        queries: &queries,
+        absent: &absent,
+        primary: &systems.primary,
+        read_store: &systems.read_store,
+        staging: systems.staging(),
+    };
+    let wired = match view::wire(&sides, views).await {
         Ok(wired) => wired,
-        Err(_) if exchanged::would_fit(&playbook, views, &systems).await => {
+        Err(_) if !is_down && exchanged::would_fit(&sides, views).await => {
             return Err(exchanged::refusal().into());
         }
         Err(e) => return Err(e),
@@ -71,6 +92,7 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
     Ok(Wired {
         name: playbook.name.clone(),
         views: wired,
+        snapshots: Place::open(&playbook.snapshots),
         repairs_max: playbook.limits.repairs_max.map(select::of_written),
         deletes_max: playbook.limits.deletes_max.map(select::of_written),
         systems,
@@ -116,7 +138,9 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     };
     // Each login takes a while, so all are under way at once. A slot is known at its origin only.
     let apart = replica.filter(|_| captured != Captured::Unknown);
-    let (primary, origin, read_store) = tokio::join!(
+    let stages = matches!(purpose, Use::Plan | Use::Replay | Use::Repair);
+    let scratch = playbook.staging.as_ref().filter(|_| stages);
+    let (primary, origin, read_store, scratch) = tokio::join!(
         store(replica.unwrap_or(origin), Access::Read),
         async {
             match apart {
@@ -124,7 +148,13 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
                 None => Ok(None),
             }
         },
-        store(&playbook.read_store, access)
+        store(&playbook.read_store, access),
+        async {
+            match scratch {
+                Some(url) => store(url, access).await.map(Some),
+                None => Ok(None),
+            }
+        }
     );
     let applied = match &playbook.applied {
         Written::ConsumerGroup(name) => Applied::ConsumerGroup(name.clone()),
@@ -132,9 +162,17 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
         Written::Within(lag) => Applied::Within(*lag),
         Written::None => Applied::None,
     };
+    // A replay can do without a primary; what compares or repairs cannot.
+    let primary = match primary {
+        Err(e) if matches!(purpose, Use::Plan | Use::Replay) => down(e),
+        primary => primary,
+    };
     Ok(Systems::new(
         (primary.context("primary")?, origin.context("primary")?),
-        read_store.context("read store")?,
+        (
+            read_store.context("read store")?,
+            scratch.context("staging")?,
+        ),
         captured,
         applied,
         log(playbook),
@@ -148,6 +186,12 @@ async fn store(url: &DatabaseUrl, access: Access) -> Result<Store> {
         DatabaseKind::Mysql => unreachable!("the playbook refuses what this version cannot open"),
     };
     Ok(Store::open(kind, url.expose(), &url.to_string(), access).await?)
+}
+
+/// A database that does not answer, to go on without it.
+fn down(error: anyhow::Error) -> Result<Store> {
+    let down = error.downcast::<StoreError>().map(Down::of)?;
+    Ok(Store::Down(down?))
 }
 
 /// Opening a log may wait for a broker, so it is done when the log is first needed, and off the task.
@@ -208,22 +252,42 @@ pub(super) fn run_id() -> String {
     )
 }
 
+/// What views are wired between.
+struct Sides<'a> {
+    playbook: &'a Playbook,
+    queries: &'a BTreeMap<String, Query>,
+    /// The tables of a primary that does not answer.
+    absent: &'a absent::Tables,
+    primary: &'a Store,
+    read_store: &'a Store,
+    /// Where a query is tried while the primary does not answer.
+    staging: &'a Store,
+}
+
 /// The source part of a view.
-async fn source_part(
-    playbook: &Playbook,
-    name: &str,
-    primary: &Store,
-) -> Result<SourcePart, anyhow::Error> {
+async fn source_part(sides: &Sides<'_>, name: &str) -> Result<SourcePart, anyhow::Error> {
+    let playbook = sides.playbook;
     let Some(source) = playbook.sources.iter().find(|s| s.name == name) else {
         unreachable!("the playbook checks that every view's source exists");
+    };
+    let table = match sides.absent.get(name) {
+        Some(table) => table.clone(),
+        None => {
+            let table = sides.primary.catalog(&table_name(&source.table)).await;
+            let table = table.context("primary")?;
+            none_or(absent::contradicted(
+                playbook,
+                source,
+                &table,
+                sides.primary,
+            ))?;
+            table
+        }
     };
     Ok(SourcePart {
         name: source.name.clone(),
         topic: source.topic.clone(),
-        table: primary
-            .catalog(&table_name(&source.table))
-            .await
-            .context("primary")?,
+        table,
         order_by: source.order_by.clone(),
         epochs: source.epochs.clone(),
     })

@@ -8,9 +8,10 @@ use crate::playbook::{self, Bound as WrittenBound};
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::diff::Kind;
+use crate::projection::mapping::Mapping;
 use crate::projection::text;
 use crate::projection::types::Column;
-use crate::strategies::CopyView;
+use crate::strategies::View;
 use crate::strategies::bounds::Bound;
 use crate::strategies::reconcile::Selection;
 
@@ -27,18 +28,17 @@ pub(in crate::cli) fn bound(text: &str) -> Option<Bound> {
     playbook::bound(text).map(of_written)
 }
 
-/// The differences of a view that flags select.
+/// The differences of a view that flags select, among rows of this mapping of it.
 ///
 /// # Errors
 /// When a flag names what the view does not have.
 pub(in crate::cli) fn selection(
-    view: &CopyView,
+    (view, mapping): (&View, &Mapping),
     kinds: Vec<Kind>,
     keys: &[Vec<String>],
     filter: Option<&str>,
     columns: &[String],
 ) -> Result<Selection> {
-    let mapping = view.mapping.compared();
     let compared: Vec<Column> = mapping.columns.iter().map(|t| t.column.clone()).collect();
     let place = |flag: &str, name: &str| {
         compared.iter().position(|c| c.name == name).ok_or_else(|| {

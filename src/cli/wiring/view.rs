@@ -3,22 +3,18 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{none_or, source_part, table_name};
+use super::{Sides, derived, none_or, source_part, table_name};
 use crate::playbook::{Origin, Playbook, Problem, Scalar, Test as WrittenTest, View, ViewKind};
 use crate::projection::cell::Cell;
 use crate::projection::mapping::{From, Mapping, Target, Test};
 use crate::projection::text;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::{Acts, Catalog, Store};
-use crate::strategies::{CopyView, SourcePart};
+use crate::store::{Acts, Catalog};
+use crate::strategies::{Origin as Rows, SourcePart, View as Wired};
 
 /// Wires the views asked for.
-pub(super) async fn wire(
-    playbook: &Playbook,
-    asked: &[String],
-    primary: &Store,
-    read_store: &Store,
-) -> Result<Vec<CopyView>> {
+pub(super) async fn wire(sides: &Sides<'_>, asked: &[String]) -> Result<Vec<Wired>> {
+    let playbook = sides.playbook;
     let mut problems = Vec::new();
     for name in asked {
         if !playbook.views.iter().any(|v| v.name == *name) {
@@ -39,60 +35,72 @@ pub(super) async fn wire(
         .iter()
         .filter(|v| asked.is_empty() || asked.contains(&v.name))
     {
-        let (from, filter, written) = match &view.kind {
-            ViewKind::Copy {
-                from,
-                filter,
-                columns,
-            } => (from, filter, columns.as_deref()),
-            ViewKind::Query { .. } => {
-                problems.push(no_query_yet(playbook, view));
-                continue;
+        let wired = match (&view.kind, sides.queries.get(&view.name)) {
+            (ViewKind::Query { columns, .. }, Some(query)) => {
+                let parts = derived::Parts {
+                    sides,
+                    view,
+                    query,
+                    besides: columns.as_deref().unwrap_or_default(),
+                };
+                derived::wire(&parts, &mut problems).await?
             }
+            _ => copy(sides, view, &mut problems).await?,
         };
-        let name = table_name(&view.table);
-        let (source, table) = tokio::join!(
-            source_part(playbook, from, primary),
-            read_store.catalog(&name)
-        );
-        let (source, table) = (source?, table.context("read store")?);
-        let mut wiring = Wiring {
-            playbook,
-            view,
-            filter,
-            written,
-            source: &source,
-            table: &table,
-            problems: &mut problems,
-            columns: Vec::new(),
-            former: Vec::new(),
-        };
-        if let Some((mapping, carried)) = wiring.mapping() {
-            let former = std::mem::take(&mut wiring.former);
-            views.push(CopyView {
-                name: view.name.clone(),
-                mapping,
-                former,
-                carried,
-                scope: view.scope.clone(),
-                source,
-                table,
-            });
-        }
+        views.extend(wired);
     }
     none_or(problems)?;
     Ok(views)
 }
 
-/// The refusal of a query view, until its wiring stands beside this one.
-fn no_query_yet(playbook: &Playbook, view: &View) -> Problem {
-    Problem {
-        file: playbook.file.clone(),
-        line: view.line,
-        path: format!("views.{}.query", view.name),
-        what: "query views are read and checked, but cannot be compared or rebuilt yet".to_owned(),
-        fix: "name the other views with `--view`".to_owned(),
-    }
+/// Wires a copy; `None` when problems stand in the way.
+async fn copy(
+    sides: &Sides<'_>,
+    view: &View,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Wired>> {
+    let ViewKind::Copy {
+        from,
+        filter,
+        columns,
+    } = &view.kind
+    else {
+        unreachable!("every query was parsed before anything was opened");
+    };
+    let name = table_name(&view.table);
+    let (source, table) = tokio::join!(source_part(sides, from), sides.read_store.catalog(&name));
+    let (source, table) = (source?, table.context("read store")?);
+    let mut wiring = Wiring {
+        playbook: sides.playbook,
+        view,
+        filter,
+        written: columns.as_deref(),
+        source: &source,
+        table: &table,
+        problems,
+        columns: Vec::new(),
+        former: Vec::new(),
+    };
+    let Some((mapping, carried)) = wiring.mapping() else {
+        return Ok(None);
+    };
+    let rules = match derived::rules(view, &mapping) {
+        Ok(rules) => rules,
+        Err((what, fix)) => {
+            wiring.problem("compare", what, fix);
+            return Ok(None);
+        }
+    };
+    let former = std::mem::take(&mut wiring.former);
+    Ok(Some(Wired {
+        name: view.name.clone(),
+        mapping,
+        rules,
+        carried,
+        scope: view.scope.clone(),
+        origin: Rows::Copy { source, former },
+        table,
+    }))
 }
 
 /// One view being wired.

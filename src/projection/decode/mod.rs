@@ -13,6 +13,7 @@ use super::types::Column;
 use super::version::IdentityChanged;
 
 pub use debezium::{Decoder, changed_at, offered_order};
+pub use schema::described;
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::value::Encoding;
-use crate::projection::types::Column;
+use crate::projection::types::{Column, ColumnType};
 
 /// A schema node, as far as it is used.
 #[derive(Debug, Deserialize)]
@@ -18,6 +18,8 @@ struct Node {
     #[serde(default)]
     fields: Vec<Node>,
     #[serde(default)]
+    optional: bool,
+    #[serde(default)]
     items: Option<Box<Node>>,
     #[serde(default)]
     parameters: Option<Parameters>,
@@ -27,6 +29,81 @@ struct Node {
 struct Parameters {
     #[serde(default)]
     scale: Option<String>,
+    #[serde(default, rename = "connect.decimal.precision")]
+    precision: Option<String>,
+    #[serde(default)]
+    length: Option<String>,
+}
+
+/// A message with its schema beside it.
+#[derive(Deserialize)]
+struct Message {
+    schema: Node,
+}
+
+/// The columns that a record's schemas name, and those of its key; `None` where it carries none.
+#[must_use]
+pub fn described(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<(Vec<Column>, Vec<String>)> {
+    let read = |bytes: Option<&[u8]>| serde_json::from_slice::<Message>(bytes?).ok();
+    let (key, value) = (read(key)?.schema, read(value)?.schema);
+    let after = value.fields.iter();
+    let mut after = after.filter(|f| f.field.as_deref() == Some("after"));
+    let row = after.next()?;
+    let column = |field: &Node| {
+        Some(Column {
+            name: field.field.clone()?,
+            kind: kind(field),
+            nullable: field.optional,
+        })
+    };
+    let names = key.fields.into_iter().filter_map(|f| f.field);
+    Some((
+        row.fields.iter().map(column).collect::<Option<_>>()?,
+        names.collect(),
+    ))
+}
+
+/// The type that a field's schema stands for; the widest of its family where the schema leaves it open.
+fn kind(node: &Node) -> ColumnType {
+    let name = node.name.as_deref().unwrap_or_default();
+    let number = |text: fn(&Parameters) -> &Option<String>| {
+        let text = text(node.parameters.as_ref()?).as_deref()?;
+        text.parse::<u32>().ok()
+    };
+    let int = |bits| ColumnType::Int {
+        bits,
+        unsigned: false,
+    };
+    match (name.rsplit('.').next().unwrap_or(name), node.kind.as_str()) {
+        ("Decimal", _) => ColumnType::Numeric {
+            size: number(|p| &p.precision).zip(number(|p| &p.scale)),
+        },
+        ("VariableScaleDecimal", _) => ColumnType::Numeric { size: None },
+        ("Date", _) => ColumnType::Date,
+        ("Time", _) => ColumnType::Time { digits: 3 },
+        ("MicroTime" | "NanoTime", _) => ColumnType::Time { digits: 6 },
+        ("Timestamp", _) => ColumnType::Timestamp { digits: 3 },
+        ("MicroTimestamp" | "NanoTimestamp", _) => ColumnType::Timestamp { digits: 6 },
+        ("ZonedTimestamp", _) => ColumnType::TimestampTz { digits: 6 },
+        ("Json", _) => ColumnType::Json,
+        ("Uuid", _) => ColumnType::Uuid,
+        ("", "boolean") => ColumnType::Bool,
+        ("", "int8" | "int16") => int(16),
+        ("", "int32") => int(32),
+        ("", "int64") => int(64),
+        ("", "float" | "float32") => ColumnType::Float32,
+        ("", "double" | "float64") => ColumnType::Float64,
+        ("", "string") => ColumnType::Text {
+            max_chars: number(|p| &p.length),
+            padded: false,
+        },
+        ("", "bytes") => ColumnType::Bytes,
+        ("", "array") => match &node.items {
+            Some(items) => ColumnType::Array(Box::new(kind(items))),
+            None => ColumnType::Other("array".to_owned()),
+        },
+        (other, _) => ColumnType::Other(other.to_owned()),
+    }
 }
 
 /// The encodings of the last schema seen.
@@ -121,7 +198,7 @@ fn encoding(node: &Node, column: &Column) -> Result<Encoding, String> {
         (_, "array") => match &node.items {
             Some(items) => {
                 let of = match &column.kind {
-                    crate::projection::types::ColumnType::Array(of) => (**of).clone(),
+                    ColumnType::Array(of) => (**of).clone(),
                     other => other.clone(),
                 };
                 let element = Column {

@@ -5,7 +5,7 @@
 //! The way through this folder: `place` takes the text apart and knows where everything stands; `walk` goes through the
 //! tree once and gathers what it finds, and all problems; `clock` pins `now()` and its kin; `columns` says which output
 //! column a call fills; `words` holds the names that mean something to a database. To add a dialect: its words, its
-//! clock, and an arm of [`Dialect::sql`].
+//! clock, and an arm of `Dialect::sql`.
 //!
 //! The parser takes some texts for others (`FROM ONLY t` for a table named `only`), so whoever runs a query asks the
 //! database what it really reads.

@@ -9,6 +9,7 @@ pub mod postgres_repair;
 pub mod postgres_run;
 pub mod postgres_scan;
 pub mod postgres_settle;
+pub mod postgres_stage;
 pub mod postgres_swap;
 pub mod sqlite;
 pub mod sqlite_limit;
@@ -16,6 +17,7 @@ pub mod sqlite_literal;
 pub mod sqlite_load;
 pub mod sqlite_own;
 pub mod sqlite_repair;
+pub mod sqlite_stage;
 pub mod sqlite_swap;
 pub mod sqlite_trigger;
 

@@ -111,6 +111,35 @@ pub fn type_name(kind: &ColumnType) -> String {
     }
 }
 
+/// The type that somebody spells so, by its name in the standard or by a shorter one.
+#[must_use]
+pub fn spelled_type(name: &str) -> ColumnType {
+    let name = name.trim().to_ascii_lowercase();
+    if let Some(element) = name.strip_suffix("[]") {
+        return column_type(&format!("{}[]", type_name(&spelled_type(element))));
+    }
+    let (stem, arguments) = match name.split_once('(') {
+        Some((stem, rest)) => (stem.trim(), format!("({rest}")),
+        None => (name.as_str(), String::new()),
+    };
+    let long = match stem {
+        "bool" => "boolean",
+        "int2" => "smallint",
+        "int" | "int4" => "integer",
+        "int8" => "bigint",
+        "float4" => "real",
+        "float8" => "double precision",
+        "decimal" => "numeric",
+        "varchar" => "character varying",
+        "char" => "character",
+        "time" => return column_type(&format!("time{arguments} without time zone")),
+        "timestamp" => return column_type(&format!("timestamp{arguments} without time zone")),
+        "timestamptz" => return column_type(&format!("timestamp{arguments} with time zone")),
+        _ => return column_type(&name),
+    };
+    column_type(&format!("{long}{arguments}"))
+}
+
 /// The type that `format_type` names so. What the engine does not know keeps its name.
 #[must_use]
 pub fn column_type(name: &str) -> ColumnType {

@@ -15,6 +15,17 @@ pub fn relation(name: &TableName) -> String {
     )
 }
 
+/// Those of these functions of which every form is volatile.
+#[must_use]
+pub fn volatile(functions: &[String]) -> String {
+    let names: Vec<String> = functions.iter().map(|f| string(f)).collect();
+    format!(
+        "SELECT f FROM unnest(ARRAY[{}]::text[]) AS f JOIN LATERAL (SELECT bool_and(p.provolatile = 'v') AS every FROM pg_proc p \
+         JOIN pg_namespace n ON n.oid = p.pronamespace WHERE f IN (p.proname, n.nspname || '.' || p.proname)) AS p ON p.every ORDER BY f",
+        names.join(", ")
+    )
+}
+
 /// Names that a mistyped one may have meant.
 pub const NAMES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
@@ -234,6 +245,15 @@ pub fn lock_holders(oid: i64) -> String {
          AND t.virtualtransaction = l.virtualtransaction AND t.transactionid = p.transaction) \
          WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
          AND l.relation = {oid} AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY 4 DESC LIMIT 20"
+    )
+}
+
+/// The names of types, in this order of their OIDs.
+#[must_use]
+pub fn type_names(oids: &[String]) -> String {
+    format!(
+        "SELECT format_type(oid, NULL) FROM unnest('{{{}}}'::oid[]) WITH ORDINALITY AS t (oid, place) ORDER BY place",
+        oids.join(",")
     )
 }
 

@@ -1,7 +1,7 @@
 //! Digests: what can be hashed, by which expression, and when two hashes mean the same.
 
-use super::postgres::{table, type_name};
-use super::postgres_scan::{Shape, collates, column, conditions, where_clause};
+use super::postgres::type_name;
+use super::postgres_scan::{Shape, collates, column, conditions, relation, where_clause};
 use crate::projection::types::ColumnType;
 use crate::store::{Output, Scan};
 
@@ -19,7 +19,7 @@ pub fn digest(scan: &Scan, shape: &Shape) -> Result<String, String> {
     Ok(format!(
         "SELECT count(*), coalesce(sum(hashint8extended(hash_record_extended(ROW({}), 0), 1)), 0)::text FROM {}{}",
         values.join(", "),
-        table(&scan.table),
+        relation(&scan.relation),
         where_clause(&conditions(scan, shape)?)
     ))
 }

@@ -117,26 +117,25 @@ pub fn create(shadow: &Shadow, options: &[(String, String)], version: i32) -> St
             quoted(column)
         ));
     }
-    let mut columns: Vec<String> = shadow
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(at, c)| format!("{} {}", quoted(&c.name), later_type(shadow, at)))
-        .collect();
-    columns.extend(
-        TRAILING
-            .iter()
-            .chain(&LATER)
-            .map(|(n, t)| format!("{n} {t}")),
-    );
     sql.push_str(&format!(
         "; CREATE TABLE {} ({}); CREATE TABLE {} ({})",
         table(&later_table(shadow)),
-        columns.join(", "),
+        later_columns(shadow).join(", "),
         table(&gone_table(shadow)),
         gone_columns(shadow).join(", ")
     ));
     sql
+}
+
+/// The columns of the table of later changes, with their types.
+pub(super) fn later_columns(shadow: &Shadow) -> Vec<String> {
+    let loaded = shadow.columns.iter().enumerate();
+    let mut columns: Vec<String> = loaded
+        .map(|(at, c)| format!("{} {}", quoted(&c.name), later_type(shadow, at)))
+        .collect();
+    let besides = TRAILING.iter().chain(&LATER);
+    columns.extend(besides.map(|(n, t)| format!("{n} {t}")));
+    columns
 }
 
 /// The columns of the table of tombstones, with their types.
@@ -314,6 +313,7 @@ pub(super) mod tests {
             key: vec![0],
             carried: vec!["note".to_owned()],
             rank_words: 1,
+            staged: false,
             live: Catalog {
                 table: TableName {
                     schema: Some("read".to_owned()),

@@ -11,7 +11,7 @@ use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::mapping::Test;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::{Output, Scan, TableName};
+use crate::store::{Output, Relation, Scan, TableName};
 
 /// What the text of a scan depends on beyond the scan itself.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ fn select(scan: &Scan, shape: &Shape, also: Option<String>) -> Result<String, St
     Ok(format!(
         "SELECT {} FROM {}{} ORDER BY {}",
         outputs.join(", "),
-        table(&scan.table),
+        relation(&scan.relation),
         where_clause(&conditions),
         order(scan, shape)?.join(", ")
     ))
@@ -80,10 +80,19 @@ pub fn split(
          FROM {}{sampled}{} WINDOW w AS (ORDER BY {})) AS s WHERE part > 1 ORDER BY part, place) TO STDOUT",
         names.join(", "),
         named.join(", "),
-        table(&scan.table),
+        relation(&scan.relation),
         where_clause(&conditions(scan, shape)?),
         order(scan, shape)?.join(", ")
     ))
+}
+
+/// What a scan reads, as it stands behind FROM.
+pub(super) fn relation(relation: &Relation) -> String {
+    match relation {
+        Relation::Table(name) => table(name),
+        // A comment at its end must not swallow the bracket.
+        Relation::Query { name, text } => format!("({text}\n) AS {}", quoted(name)),
+    }
 }
 
 pub(super) fn where_clause(conditions: &[String]) -> String {
@@ -96,7 +105,7 @@ pub(super) fn where_clause(conditions: &[String]) -> String {
 
 /// Qualified, since a bare name in ORDER BY would mean the output of that name.
 pub(super) fn column(scan: &Scan, name: &str) -> String {
-    format!("{}.{}", quoted(&scan.table.name), quoted(name))
+    format!("{}.{}", quoted(scan.relation.alias()), quoted(name))
 }
 
 fn read(scan: &Scan, read: &Column) -> String {
@@ -327,10 +336,10 @@ pub(super) mod tests {
     pub(in crate::store::dialect) fn scan() -> Scan {
         let plain = |column| Output { column, cast: None };
         Scan {
-            table: TableName {
+            relation: Relation::Table(TableName {
                 schema: Some("shop".to_owned()),
                 name: "Order".to_owned(),
-            },
+            }),
             outputs: vec![
                 plain(named("code", "text", false)),
                 plain(named("n", "integer", false)),

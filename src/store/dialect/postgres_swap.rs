@@ -28,14 +28,15 @@ pub fn limits(lock_ms: u64) -> String {
     )
 }
 
-/// The shadow first: it has no readers, so that waiting for it holds nobody up.
+/// The shadows first: they have no readers, so that waiting for them holds nobody up. Then the live tables, in an order that
+/// does not depend on who asks.
 #[must_use]
-pub fn lock(shadow: &Shadow) -> String {
-    format!(
-        "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
-        table(&shadow_table(shadow)),
-        table(&shadow.live.table)
-    )
+pub fn lock(shadows: &[Shadow]) -> String {
+    let mut live: Vec<String> = shadows.iter().map(|s| table(&s.live.table)).collect();
+    live.sort();
+    let built = shadows.iter().map(|s| table(&shadow_table(s)));
+    let each = |name: String| format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE");
+    built.chain(live).map(each).collect::<Vec<_>>().join("; ")
 }
 
 /// Which table has the live table's name now.
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_exchange() {
-        insta::assert_snapshot!(lock(&shadow()), @r#"LOCK TABLE "trueup_r1"."accounts" IN ACCESS EXCLUSIVE MODE; LOCK TABLE "read"."accounts" IN ACCESS EXCLUSIVE MODE"#);
+        insta::assert_snapshot!(lock(&[shadow()]), @r#"LOCK TABLE "trueup_r1"."accounts" IN ACCESS EXCLUSIVE MODE; LOCK TABLE "read"."accounts" IN ACCESS EXCLUSIVE MODE"#);
         insta::assert_snapshot!(exchange(&shadow()).replace("; ", ";\n"), @r#"
 ALTER TABLE "read"."accounts" SET SCHEMA "trueup_old_r1";
 ALTER TABLE "trueup_r1"."accounts" SET SCHEMA "read";

@@ -6,7 +6,7 @@ use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::mapping::Test;
 use crate::projection::types::{Column, ColumnType};
-use crate::store::{Output, Scan, TableName};
+use crate::store::{Output, Relation, Scan, TableName};
 
 use super::condition;
 use super::sqlite_limit::bound;
@@ -146,7 +146,12 @@ fn read_columns(scan: &Scan) -> String {
 }
 
 fn select(scan: &Scan, what: &str, all: &[String]) -> String {
-    let mut text = format!("SELECT {what} FROM {}", table(&scan.table));
+    let from = match &scan.relation {
+        Relation::Table(name) => table(name),
+        // A comment at its end must not hide the bracket.
+        Relation::Query { name, text } => format!("({text}\n) AS {}", quoted(name)),
+    };
+    let mut text = format!("SELECT {what} FROM {from}");
     if !all.is_empty() {
         text += " WHERE ";
         text += &all.join(" AND ");
@@ -293,10 +298,10 @@ mod tests {
         let owner = output("owner", ColumnType::Uuid, None);
         let wanted = |cell| Test::AnyOf(vec![cell, Cell::Null]);
         Scan {
-            table: TableName {
+            relation: Relation::Table(TableName {
                 schema: None,
                 name: "accounts".to_owned(),
-            },
+            }),
             filter: vec![
                 (region.column.clone(), wanted(Cell::Text("north".into()))),
                 (

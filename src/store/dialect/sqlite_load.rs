@@ -19,6 +19,11 @@ const LATER: [(&str, &str); 3] = [
     ("trueup_holes", "TEXT"),
 ];
 
+/// Their names.
+pub(super) fn trailing<'a>() -> impl Iterator<Item = &'a str> + Clone {
+    TRAILING.into_iter().map(|t| t.0)
+}
+
 /// How many columns trail a row of the shadow.
 pub const TRAILING_COUNT: usize = TRAILING.len();
 

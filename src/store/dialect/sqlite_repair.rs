@@ -1,6 +1,6 @@
 //! SQLite: repairs of rows as SQL.
 
-use crate::store::{Output, Scan, Target};
+use crate::store::{Output, Relation, Scan, Target};
 
 use super::sqlite::{Bind, Statement, names, quoted, table};
 
@@ -27,7 +27,7 @@ pub fn rows(target: &Target) -> Scan {
     };
     let outputs: Vec<Output> = stored.chain(target.key_columns()).map(output).collect();
     Scan {
-        table: target.table.table.clone(),
+        relation: Relation::Table(target.table.table.clone()),
         key: (outputs.len() - target.key.len()..outputs.len()).collect(),
         outputs,
         filter: Vec::new(),

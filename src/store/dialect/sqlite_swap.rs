@@ -176,6 +176,7 @@ mod tests {
         }
         Shadow {
             run: "r1".to_owned(),
+            staged: false,
             columns: columns[..2].iter().map(|c| c.column.clone()).collect(),
             live: Catalog {
                 table: TableName {

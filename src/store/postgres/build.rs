@@ -14,6 +14,9 @@ impl Postgres {
     /// One transaction, and the run's row remembers it: a second call does nothing.
     pub(super) async fn build_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
         self.still_held(&shadow.run, &shadow.live.table).await?;
+        if shadow.staged {
+            return self.build_staged(shadow).await;
+        }
         let act = format!("building {}", load::shadow_table(shadow));
         let fail = |e| self.fail(&act, e);
         let mut tx = self.begin_transaction().await?;

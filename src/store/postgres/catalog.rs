@@ -1,6 +1,8 @@
 //! What the catalog says: who the database is, a table's columns and keys, what hangs on it.
 
-use super::{Catalog, Identity, Obstacle, Postgres, StoreError, TableName, all, get};
+use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _};
+
+use super::{Catalog, Described, Identity, Obstacle, Postgres, StoreError, TableName, all, get};
 use crate::projection::types::Column;
 use crate::store::CatalogColumn;
 use crate::store::dialect::{postgres as sql, postgres_catalog as questions};
@@ -28,6 +30,44 @@ impl Postgres {
         let act = "asking whether the table is published";
         let rows = self.ask(act, &questions::captured(table)).await?;
         rows.first().map_or(Ok(false), |row| get(row, 0))
+    }
+
+    /// The server parses the query and tells its columns; nothing runs.
+    pub(super) async fn read_columns_of(&self, query: &str) -> Result<Vec<Described>, StoreError> {
+        let act = "asking what the query gives";
+        let fail = |e| self.fail(act, e);
+        let mut connection = self.acquire().await?;
+        let prepared = (&mut *connection)
+            .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
+            .await
+            .map_err(fail)?;
+        let oids = prepared
+            .columns()
+            .iter()
+            .map(|c| c.type_info().oid().map_or(0, |oid| oid.0));
+        let oids: Vec<String> = oids.map(|oid| oid.to_string()).collect();
+        let kinds = all(&mut connection, &questions::type_names(&oids))
+            .await
+            .map_err(fail)?;
+        let described = prepared.columns().iter().zip(&kinds).map(|(column, kind)| {
+            Ok(Described {
+                name: column.name().to_owned(),
+                kind: Some(sql::column_type(&get::<String>(kind, 0)?)),
+            })
+        });
+        described.collect()
+    }
+
+    pub(super) async fn read_volatile(
+        &self,
+        functions: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        if functions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let act = "looking up functions";
+        let rows = self.ask(act, &questions::volatile(functions)).await?;
+        rows.iter().map(|row| get(row, 0)).collect()
     }
 
     pub(super) fn empty(&self, act: &str) -> StoreError {

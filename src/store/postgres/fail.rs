@@ -39,6 +39,7 @@ fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError 
             problem: format!("{act}: {problem}"),
         },
         "53300" => StoreError::Unreachable { database, problem },
+        "42803" => StoreError::Ungrouped { act, problem },
         // A trigger's own error, and a row that its view's CHECK OPTION refuses.
         "P0001" | "44000" | "27000" => StoreError::Value {
             table: act,

@@ -8,6 +8,7 @@ mod load;
 mod read;
 mod repair;
 mod run;
+mod stage;
 mod stream;
 mod swap;
 
@@ -21,12 +22,13 @@ use tokio::sync::Mutex;
 
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
-    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
-    Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
+    Identity, NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow,
+    Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
+use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 
 /// Connections of the pool.
@@ -243,6 +245,30 @@ impl Acts for Postgres {
         self.name_digest(scan).await
     }
 
+    fn kind_of(&self, spelled: &str) -> ColumnType {
+        super::dialect::postgres::spelled_type(spelled)
+    }
+
+    fn spell_type(&self, kind: &ColumnType) -> String {
+        super::dialect::postgres::type_name(kind)
+    }
+
+    fn spelled(&self, table: &TableName) -> String {
+        super::dialect::postgres::table(table)
+    }
+
+    fn hollow(&self, table: &Catalog) -> String {
+        super::dialect::postgres_stage::hollow(table)
+    }
+
+    async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError> {
+        self.read_volatile(functions).await
+    }
+
+    async fn describe(&self, query: &str) -> Result<Vec<Described>, StoreError> {
+        self.read_columns_of(query).await
+    }
+
     async fn digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         self.read_digest(scan).await
     }
@@ -390,8 +416,42 @@ impl Acts for Postgres {
         self.find_old_snapshots(shadow).await
     }
 
-    async fn swap(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
-        self.swap_tables(shadow).await
+    async fn swap(
+        &self,
+        _permit: &WritePermit,
+        shadows: &[Shadow],
+    ) -> Result<Vec<Swapped>, StoreError> {
+        self.swap_tables(shadows).await
+    }
+
+    async fn stage(&self, _permit: &WritePermit, staging: &Staging) -> Result<(), StoreError> {
+        self.begin_staging(staging).await
+    }
+
+    async fn expose(
+        &self,
+        _permit: &WritePermit,
+        shadows: &[Shadow],
+        exact: bool,
+    ) -> Result<Vec<TableName>, StoreError> {
+        self.expose_staged(shadows, exact).await
+    }
+
+    async fn unstage(&self, _permit: &WritePermit, run: &str) -> Result<(), StoreError> {
+        self.end_staging(run).await
+    }
+
+    async fn clear(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        self.clear_shadow(shadow).await
+    }
+
+    async fn fill(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        query: &str,
+    ) -> Result<(), StoreError> {
+        self.fill_shadow(shadow, query).await
     }
 
     async fn end(

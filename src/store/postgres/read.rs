@@ -33,9 +33,12 @@ const HASH_VERSION_MIN: i32 = 140_000;
 
 impl Postgres {
     pub(super) async fn shape(&self, scan: &Scan) -> Result<scans::Shape, StoreError> {
-        let act = format!("reading the catalog of {}", scan.table);
         let mut shape = scans::Shape::default();
-        for row in self.ask(&act, &scans::shape(&scan.table)).await? {
+        let Some(table) = scan.relation.table() else {
+            return Ok(shape);
+        };
+        let act = format!("reading the catalog of {table}");
+        for row in self.ask(&act, &scans::shape(table)).await? {
             let name: String = get(&row, 0)?;
             if get(&row, 1)? {
                 shape.bytewise.insert(name.clone());
@@ -48,7 +51,7 @@ impl Postgres {
     }
 
     pub(super) fn refuse(scan: &Scan, problem: String) -> StoreError {
-        StoreError::Refused(format!("{}: {problem}", scan.table))
+        StoreError::Refused(format!("{}: {problem}", scan.relation))
     }
 
     pub(super) async fn read_rows(&self, scan: &Scan) -> Result<RowStream, StoreError> {
@@ -105,8 +108,11 @@ impl Postgres {
 
     /// The percentage of pages to look at; `None` looks at all rows. Only what has pages can be sampled.
     async fn sample(&self, scan: &Scan, parts: usize) -> Result<Option<f64>, StoreError> {
-        let act = format!("reading the catalog of {}", scan.table);
-        let found = self.ask(&act, &questions::relation(&scan.table)).await?;
+        let Some(table) = scan.relation.table() else {
+            return Ok(None);
+        };
+        let act = format!("reading the catalog of {table}");
+        let found = self.ask(&act, &questions::relation(table)).await?;
         let Some(row) = found.first() else {
             return Ok(None);
         };
@@ -122,7 +128,7 @@ impl Postgres {
     }
 
     pub(super) async fn name_digest(&self, scan: &Scan) -> Result<Option<String>, StoreError> {
-        if self.version < HASH_VERSION_MIN {
+        if self.version < HASH_VERSION_MIN || scan.relation.table().is_none() {
             return Ok(None);
         }
         let shape = self.shape(scan).await?;
@@ -134,7 +140,7 @@ impl Postgres {
     pub(super) async fn read_digest(&self, scan: &Scan) -> Result<Digest, StoreError> {
         let shape = self.shape(scan).await?;
         let sql = hashing::digest(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
-        let act = format!("hashing {}", scan.table);
+        let act = format!("hashing {}", scan.relation);
         let rows = self.ask(&act, &sql).await?;
         let row = rows.first().ok_or_else(|| self.empty(&act))?;
         Ok(Digest {
@@ -256,7 +262,7 @@ impl Reader {
         });
         Reader {
             casts: casts.collect(),
-            ..Reader::new(scan.table.to_string(), columns)
+            ..Reader::new(scan.relation.to_string(), columns)
         }
     }
 

@@ -80,7 +80,7 @@ impl Postgres {
         for row in all(tx, &sql::running(live)).await.map_err(fail)? {
             let (dead, kind): (String, String) = (get(&row, 0)?, get(&row, 1)?);
             tracing::info!(run = dead, table = %live, "closing a run that died");
-            leftovers.push_str(&if kind == RunKind::Replay.word() {
+            leftovers.push_str(&if RunKind::builds(&kind) {
                 load::discard(&dead)
             } else {
                 sql::ended(&dead, RunState::Incomplete)

@@ -62,50 +62,64 @@ impl Postgres {
         rows.iter().map(blocker).collect()
     }
 
-    pub(super) async fn swap_tables(&self, shadow: &Shadow) -> Result<Swapped, StoreError> {
-        let live = &shadow.live.table;
-        let act = format!("swapping {live}");
-        self.still_held(&shadow.run, &shadow.live.table).await?;
+    pub(super) async fn swap_tables(&self, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
+        let names: Vec<String> = shadows.iter().map(|s| s.live.table.to_string()).collect();
+        let act = format!("swapping {}", names.join(", "));
         let mut session = self.dedicated().await?;
-        let prepared = swaps::prepare(shadow);
-        execute(&mut session, &prepared)
-            .await
-            .map_err(|e| self.fail(&act, e))?;
-        // Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads
-        // again under the lock.
-        match self.check(shadow, &mut session).await {
-            Ok(()) => {}
-            Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
-            Err(Exchange::Refused(problem)) => return Err(problem),
+        for shadow in shadows {
+            self.still_held(&shadow.run, &shadow.live.table).await?;
+            execute(&mut session, &swaps::prepare(shadow))
+                .await
+                .map_err(|e| self.fail(&act, e))?;
+            // Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads
+            // again under the lock.
+            match self.check(shadow, &mut session).await {
+                Ok(()) => {}
+                Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
+                Err(Exchange::Refused(problem)) => return Err(problem),
+            }
         }
         let mut attempts = 0;
         for (timeout, pause) in LADDER {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             attempts += 1;
-            match self.try_swap(shadow, &mut session, timeout, &act).await? {
+            match self.try_swap(shadows, &mut session, timeout, &act).await? {
                 Try::Done(locked) => {
-                    self.tidy(shadow).await;
                     let _ = session.close().await;
-                    return Ok(Swapped {
-                        old: Some(TableName {
-                            schema: Some(load::old_schema(&shadow.run)),
-                            name: live.name.clone(),
-                        }),
-                        locked_ms: u64::try_from(locked.as_millis()).unwrap_or(u64::MAX),
-                        attempts,
-                    });
+                    return Ok(self.swapped(shadows, locked, attempts).await);
                 }
                 Try::Locked(problem) => {
                     tracing::debug!(attempts, %problem, "the swap did not get its lock")
                 }
             }
         }
-        let blockers = self.blockers(shadow).await?;
+        let mut blockers = Vec::with_capacity(shadows.len());
+        for shadow in shadows {
+            blockers.push(self.blockers(shadow).await?);
+        }
         Err(StoreError::Busy {
             problem: format!(
-                "{live} could not be locked in {attempts} tries; in the way: {blockers}"
+                "{} could not be locked in {attempts} tries; in the way: {}",
+                names.join(", "),
+                blockers.join("; ")
             ),
         })
+    }
+
+    async fn swapped(&self, shadows: &[Shadow], locked: Duration, attempts: u32) -> Vec<Swapped> {
+        let mut swapped = Vec::with_capacity(shadows.len());
+        for shadow in shadows {
+            self.tidy(shadow).await;
+            swapped.push(Swapped {
+                old: Some(TableName {
+                    schema: Some(load::old_schema(&shadow.run)),
+                    name: shadow.live.table.name.clone(),
+                }),
+                locked_ms: u64::try_from(locked.as_millis()).unwrap_or(u64::MAX),
+                attempts,
+            });
+        }
+        swapped
     }
 
     async fn blockers(&self, shadow: &Shadow) -> Result<String, StoreError> {
@@ -130,7 +144,7 @@ impl Postgres {
 
     async fn try_swap(
         &self,
-        shadow: &Shadow,
+        shadows: &[Shadow],
         session: &mut PgConnection,
         timeout: u64,
         act: &str,
@@ -146,7 +160,7 @@ impl Postgres {
             .await
             .map_err(|e| self.fail(act, e))?;
         let began = Instant::now();
-        match self.exchange(shadow, &mut tx).await {
+        match self.exchange(shadows, &mut tx).await {
             Ok(()) => {}
             Err(Exchange::Driver(problem)) if fail::is_lock_conflict(&problem) => {
                 tx.rollback().await.map_err(|e| self.fail(act, e))?;
@@ -162,24 +176,29 @@ impl Postgres {
         match tx.commit().await {
             Ok(()) => Ok(Try::Done(began.elapsed())),
             Err(problem) if fail::is_lost(&problem) => {
-                self.fate(shadow, pid, began, self.fail(act, problem)).await
+                self.fate(shadows, pid, began, self.fail(act, problem))
+                    .await
             }
             Err(problem) => Err(self.fail(act, problem)),
         }
     }
 
-    /// Everything between the lock and the COMMIT.
-    async fn exchange(&self, shadow: &Shadow, tx: &mut PgConnection) -> Result<(), Exchange> {
-        execute(tx, &swaps::lock(shadow)).await?;
-        // Under the lock nothing more can be hung on the table.
-        self.check(shadow, tx).await?;
-        if let Some(carry) = settling::carry(shadow) {
-            execute(tx, &carry).await?;
-        }
-        if affected(tx, &swaps::exchange(shadow)).await? != 1 {
-            return Err(
-                StoreError::Refused(format!("run {} is not running any more", shadow.run)).into(),
-            );
+    /// Everything between the locks and the COMMIT.
+    async fn exchange(&self, shadows: &[Shadow], tx: &mut PgConnection) -> Result<(), Exchange> {
+        execute(tx, &swaps::lock(shadows)).await?;
+        for shadow in shadows {
+            // Under the lock nothing more can be hung on the table.
+            self.check(shadow, tx).await?;
+            if let Some(carry) = settling::carry(shadow) {
+                execute(tx, &carry).await?;
+            }
+            if affected(tx, &swaps::exchange(shadow)).await? != 1 {
+                return Err(StoreError::Refused(format!(
+                    "run {} is not running any more",
+                    shadow.run
+                ))
+                .into());
+            }
         }
         Ok(())
     }
@@ -218,13 +237,17 @@ impl Postgres {
     /// still at work the answer may change.
     async fn fate(
         &self,
-        shadow: &Shadow,
+        shadows: &[Shadow],
         pid: i32,
         began: Instant,
         lost: StoreError,
     ) -> Result<Try, StoreError> {
         let until = Instant::now() + Duration::from_secs(FATE_SECONDS_MAX);
         let act = "asking whether the swap was committed";
+        // All runs' rows are written in one transaction: one of them speaks for all.
+        let Some(shadow) = shadows.first() else {
+            return Err(lost);
+        };
         loop {
             if let Ok(mut session) = self.dedicated().await {
                 // Asked before the row is read: a session that is gone can commit nothing more.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
-use sqlx::SqliteConnection;
+use sqlx::{
+    AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, SqliteConnection, Statement as _,
+};
 
 use crate::projection::types::Column;
 use crate::store::dialect::sqlite::{Bind, TABLES, quoted};
-use crate::store::{Catalog, CatalogColumn, Identity, Obstacle, StoreError, TableName};
+use crate::store::{Catalog, CatalogColumn, Described, Identity, Obstacle, StoreError, TableName};
 
 use super::error::{Doing, failed};
 use super::{Sqlite, fetch, int, value, words};
@@ -58,6 +60,21 @@ pub(super) async fn tables(store: &Sqlite) -> Result<Vec<TableName>, StoreError>
         name: words(row, 0),
     };
     Ok(rows.iter().map(name).collect())
+}
+
+/// SQLite knows the names that a query gives, and its types only once it has run.
+pub(super) async fn columns_of(store: &Sqlite, query: &str) -> Result<Vec<Described>, StoreError> {
+    let doing = store.file.doing("", "asking what the query gives");
+    let mut session = store.reader().await?;
+    let prepared = (&mut session)
+        .prepare(AssertSqlSafe(query.to_owned()).into_sql_str())
+        .await
+        .map_err(|e| failed(doing, &e))?;
+    let described = prepared.columns().iter().map(|column| Described {
+        name: column.name().to_owned(),
+        kind: None,
+    });
+    Ok(described.collect())
 }
 
 pub(super) async fn catalog(store: &Sqlite, table: &TableName) -> Result<Catalog, StoreError> {

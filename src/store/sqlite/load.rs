@@ -74,7 +74,7 @@ pub(super) async fn begin(store: &Sqlite, shadow: &Shadow) -> Result<(), StoreEr
         reverts: None,
     };
     run::begin(store, &start, async |session, kind| {
-        for sql in dialect::create(shadow, kind.strict) {
+        for sql in dialect::create(shadow, kind.is_some_and(|k| k.strict)) {
             execute(session, doing, &sql, Vec::new()).await?;
         }
         Ok(())

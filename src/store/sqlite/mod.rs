@@ -18,6 +18,7 @@ mod repair;
 mod run;
 mod session;
 mod settle;
+mod stage;
 mod swap;
 mod value;
 
@@ -33,13 +34,14 @@ use tokio::sync::Mutex;
 
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
+use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 
 use super::dialect::sqlite_load;
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Confirmation, Digest, Effect, Encoder, Entry, Identity,
-    NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot,
-    Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
+    Identity, NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow,
+    Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -153,6 +155,31 @@ impl Acts for Sqlite {
     /// SQLite has no hash of rows.
     async fn digest_dialect(&self, _: &Scan) -> Result<Option<String>, StoreError> {
         Ok(None)
+    }
+
+    fn kind_of(&self, spelled: &str) -> ColumnType {
+        value::kind(spelled)
+    }
+
+    fn spell_type(&self, kind: &ColumnType) -> String {
+        value::declared(kind)
+    }
+
+    fn spelled(&self, table: &TableName) -> String {
+        super::dialect::sqlite::table(table)
+    }
+
+    fn hollow(&self, table: &Catalog) -> String {
+        super::dialect::sqlite_stage::hollow(table)
+    }
+
+    /// A file declares no functions of its own, and the built-in ones are known by name.
+    async fn volatile(&self, _: &[String]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn describe(&self, query: &str) -> Result<Vec<Described>, StoreError> {
+        catalog::columns_of(self, query).await
     }
 
     async fn digest(&self, _: &Scan) -> Result<Digest, StoreError> {
@@ -306,8 +333,33 @@ impl Acts for Sqlite {
         Ok(Vec::new())
     }
 
-    async fn swap(&self, _: &WritePermit, shadow: &Shadow) -> Result<Swapped, StoreError> {
-        swap::swap(self, shadow).await
+    async fn swap(&self, _: &WritePermit, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
+        swap::swap(self, shadows).await
+    }
+
+    async fn stage(&self, _: &WritePermit, staging: &Staging) -> Result<(), StoreError> {
+        stage::stage(self, staging).await
+    }
+
+    async fn expose(
+        &self,
+        _: &WritePermit,
+        shadows: &[Shadow],
+        _: bool,
+    ) -> Result<Vec<TableName>, StoreError> {
+        stage::expose(self, shadows).await
+    }
+
+    async fn unstage(&self, _: &WritePermit, run: &str) -> Result<(), StoreError> {
+        stage::unstage(self, run).await
+    }
+
+    async fn clear(&self, _: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        stage::clear(self, shadow).await
+    }
+
+    async fn fill(&self, _: &WritePermit, shadow: &Shadow, query: &str) -> Result<(), StoreError> {
+        stage::fill(self, shadow, query).await
     }
 
     async fn end(

@@ -222,7 +222,7 @@ impl Reader {
             })
         };
         Reader {
-            table: scan.table.to_string(),
+            table: scan.relation.to_string(),
             casts: scan.outputs.iter().map(cast).collect(),
             scan,
             last: None,

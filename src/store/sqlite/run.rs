@@ -3,14 +3,14 @@
 use sqlx::SqliteConnection;
 
 use crate::store::dialect::sqlite::Bind;
-use crate::store::dialect::{sqlite_load, sqlite_own as dialect};
-use crate::store::{Access, RunKind, RunState, Start, StoreError, TableName};
+use crate::store::dialect::sqlite_own as dialect;
+use crate::store::{Access, RunKind, RunState, Start, StoreError};
 
 use super::catalog::Kind;
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::lock::RunLock;
-use super::{Sqlite, catalog, fetch, int, words};
+use super::{Sqlite, catalog, fetch, int, stage, words};
 
 pub(super) async fn start(store: &Sqlite, start: &Start) -> Result<(), StoreError> {
     begin(store, start, async |_, _| Ok(())).await
@@ -20,7 +20,7 @@ pub(super) async fn start(store: &Sqlite, start: &Start) -> Result<(), StoreErro
 pub(super) async fn begin(
     store: &Sqlite,
     start: &Start,
-    then: impl AsyncFnOnce(&mut SqliteConnection, &Kind) -> Result<(), StoreError>,
+    then: impl AsyncFnOnce(&mut SqliteConnection, Option<&Kind>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let shown = start.table.to_string();
     let doing = store.file.doing(&shown, "beginning a run");
@@ -38,15 +38,20 @@ pub(super) async fn begin(
     let begun = store
         .write(doing, async |session| {
             own_tables(session, doing).await?;
-            let kind = catalog::kind(session, doing, &start.table).await?;
-            if kind.id != start.table_id {
+            // A staging area is no table.
+            let kind = match start.kind {
+                RunKind::Staging => None,
+                _ => Some(catalog::kind(session, doing, &start.table).await?),
+            };
+            if kind.as_ref().is_some_and(|k| k.id != start.table_id) {
                 return Err(StoreError::Refused(format!(
                     "{shown}: the table was changed or replaced since the plan was made; plan again"
                 )));
             }
-            bury(session, doing, &kind).await?;
-            record(session, doing, start, &kind).await?;
-            then(session, &kind).await
+            let target = kind.as_ref().map_or(&start.table.name, |k| &k.name);
+            bury(session, doing, target).await?;
+            record(session, doing, start, target).await?;
+            then(session, kind.as_ref()).await
         })
         .await;
     match begun {
@@ -106,23 +111,17 @@ async fn own_tables(session: &mut SqliteConnection, doing: Doing<'_>) -> Result<
 async fn bury(
     session: &mut SqliteConnection,
     doing: Doing<'_>,
-    table: &Kind,
+    target: &str,
 ) -> Result<(), StoreError> {
-    let binds = [RunState::Running.word(), &table.name].map(|t| Bind::Text(t.to_owned()));
+    let binds = [RunState::Running.word(), target].map(|t| Bind::Text(t.to_owned()));
     let dead = fetch(session, dialect::RUNS_OF_TABLE, binds.to_vec()).await;
-    let live = TableName {
-        schema: None,
-        name: table.name.clone(),
-    };
     for row in &dead.map_err(|e| failed(doing, &e))? {
         let id = words(row, 0);
-        if words(row, 1) != RunKind::Replay.word() {
+        if !RunKind::builds(&words(row, 1)) {
             close(session, doing, &id, RunState::Incomplete).await?;
             continue;
         }
-        for sql in sqlite_load::discard(&id, &live) {
-            execute(session, doing, &sql, Vec::new()).await?;
-        }
+        stage::discard(session, doing, &id).await?;
         close(session, doing, &id, RunState::Discarded).await?;
     }
     Ok(())
@@ -132,14 +131,14 @@ async fn record(
     session: &mut SqliteConnection,
     doing: Doing<'_>,
     start: &Start,
-    table: &Kind,
+    target: &str,
 ) -> Result<(), StoreError> {
     let text = |t: &str| Bind::Text(t.to_owned());
     let binds = vec![
         text(&start.run),
         text(start.kind.word()),
-        text(&table.name),
-        Bind::Int(table.id),
+        text(target),
+        Bind::Int(start.table_id),
         text(RunState::Running.word()),
         text(&std::process::id().to_string()),
         start.reverts.as_deref().map_or(Bind::Null, text),

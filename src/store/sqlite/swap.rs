@@ -46,25 +46,26 @@ fn unsettled(table: &str) -> StoreError {
     ))
 }
 
-pub(super) async fn swap(store: &Sqlite, shadow: &Shadow) -> Result<Swapped, StoreError> {
-    let shown = shadow.live.table.to_string();
+/// All in one transaction.
+pub(super) async fn swap(store: &Sqlite, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
+    let names: Vec<String> = shadows.iter().map(|s| s.live.table.to_string()).collect();
+    let shown = names.join(", ");
     let doing = store.file.doing(&shown, "swapping");
     let mut attempts = 1;
     loop {
         let began = Instant::now();
         let problem = match store
             .write(doing, async |session| {
-                exchange(session, doing, shadow).await
+                exchange_all(session, doing, shadows).await
             })
             .await
         {
-            Ok(()) => return Ok(swapped(store, shadow, began, attempts)),
+            Ok(()) => return Ok(swapped(store, shadows, began, attempts)),
             Err(problem) => problem,
         };
-        // The answer to COMMIT may have been lost: the run's row, written in it, knows.
-        let now = state(store, doing, shadow).await.unwrap_or_default();
-        if now == RunState::Swapped.word() {
-            return Ok(swapped(store, shadow, began, attempts));
+        // The answer to COMMIT may have been lost: the runs' rows, written in it, know.
+        if is_swapped(store, doing, shadows).await {
+            return Ok(swapped(store, shadows, began, attempts));
         }
         if attempts == TRIES || !matches!(problem, StoreError::Busy { .. }) {
             return Err(problem);
@@ -73,19 +74,44 @@ pub(super) async fn swap(store: &Sqlite, shadow: &Shadow) -> Result<Swapped, Sto
     }
 }
 
-fn swapped(store: &Sqlite, shadow: &Shadow, began: Instant, attempts: u32) -> Swapped {
-    release(store, &shadow.run);
-    Swapped {
-        old: None,
-        locked_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        attempts,
-    }
+fn swapped(store: &Sqlite, shadows: &[Shadow], began: Instant, attempts: u32) -> Vec<Swapped> {
+    let locked_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let one = |shadow: &Shadow| {
+        release(store, &shadow.run);
+        Swapped {
+            old: None,
+            locked_ms,
+            attempts,
+        }
+    };
+    shadows.iter().map(one).collect()
+}
+
+async fn is_swapped(store: &Sqlite, doing: Doing<'_>, shadows: &[Shadow]) -> bool {
+    let Some(first) = shadows.first() else {
+        return false;
+    };
+    let state = state(store, doing, first).await.unwrap_or_default();
+    state == RunState::Swapped.word()
 }
 
 /// The state in the run's row.
 async fn state(store: &Sqlite, doing: Doing<'_>, shadow: &Shadow) -> Result<String, StoreError> {
     let mut session = store.reader().await?;
     run::state(&mut session, doing, &shadow.run).await
+}
+
+/// Rows that refer to each other may be missing in between; all must be right at COMMIT.
+async fn exchange_all(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadows: &[Shadow],
+) -> Result<(), StoreError> {
+    execute(session, doing, "PRAGMA defer_foreign_keys = ON", Vec::new()).await?;
+    for shadow in shadows {
+        exchange(session, doing, shadow).await?;
+    }
+    Ok(())
 }
 
 async fn exchange(
@@ -103,8 +129,6 @@ async fn exchange(
     if !later.map_err(|e| failed(doing, &e))?.is_empty() {
         return Err(unsettled(doing.table));
     }
-    // Rows that refer to each other may be missing in between; all must be right at COMMIT.
-    execute(session, doing, "PRAGMA defer_foreign_keys = ON", Vec::new()).await?;
     for sql in sqlite_swap::exchange(shadow) {
         execute(session, doing, &sql, Vec::new()).await?;
     }

@@ -39,6 +39,27 @@ pub(super) fn affinity(declared: &str) -> Affinity {
     }
 }
 
+/// A declaration that [`kind`] reads as this type, or as the widest of its family.
+pub(super) fn declared(kind: &ColumnType) -> String {
+    let word = match kind {
+        ColumnType::Bool => "BOOLEAN",
+        ColumnType::Int { .. } => "INTEGER",
+        ColumnType::Float32 | ColumnType::Float64 => "REAL",
+        ColumnType::Numeric { .. } => "NUMERIC",
+        ColumnType::Text { .. } => "TEXT",
+        ColumnType::Bytes => "BLOB",
+        ColumnType::Date => "DATE",
+        ColumnType::Time { .. } => "TIME",
+        ColumnType::Timestamp { .. } => "TIMESTAMP",
+        ColumnType::TimestampTz { .. } => "TIMESTAMPTZ",
+        ColumnType::Uuid => "UUID",
+        ColumnType::Json => "JSON",
+        ColumnType::Array(of) => return format!("{}[]", declared(of)),
+        ColumnType::Other(name) => return name.clone(),
+    };
+    word.to_owned()
+}
+
 /// The engine's type for a declared type. SQLite enforces no lengths, so text has none.
 pub(super) fn kind(declared: &str) -> ColumnType {
     let trimmed = declared.trim();

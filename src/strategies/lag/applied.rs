@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::Passed;
 use crate::limits;
 use crate::store::Acts;
-use crate::strategies::{Applied, CopyView, Refused, Systems, blocking};
+use crate::strategies::{Applied, Refused, Systems, blocking};
 use crate::stream::{Extent, GroupState, Log, Range, StreamError};
 
 /// Where the projector is in each partition: the next offset that it will apply; `None` where nothing says so.
 pub type Places = BTreeMap<i32, Option<i64>>;
 
-/// Asks how far the projector of a view is.
+/// Asks how far the projector is in one topic.
 pub struct Projector<'a> {
     systems: &'a Systems,
     topic: Arc<str>,
@@ -36,12 +36,12 @@ pub struct Standing {
 }
 
 impl<'a> Projector<'a> {
-    /// For the source of a view.
+    /// For one topic.
     #[must_use]
-    pub fn of(systems: &'a Systems, view: &CopyView) -> Projector<'a> {
+    pub fn of(systems: &'a Systems, topic: &str) -> Projector<'a> {
         Projector {
             systems,
-            topic: view.source.topic.as_str().into(),
+            topic: topic.into(),
             hopeless: false,
             empty: BTreeMap::new(),
         }

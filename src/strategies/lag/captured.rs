@@ -9,20 +9,20 @@ use super::Passed;
 use super::message::Watch;
 use crate::limits;
 use crate::store::{Acts, Slot, Store};
-use crate::strategies::{Captured, CopyView, Systems};
+use crate::strategies::{Captured, Systems, View};
 
 /// Asks how far the log has the primary.
 pub struct Capture<'a> {
     systems: &'a Systems,
     primary: &'a Store,
-    view: &'a CopyView,
+    view: &'a View,
     hopeless: bool,
 }
 
 impl<'a> Capture<'a> {
     /// For the source of a view.
     #[must_use]
-    pub fn of(systems: &'a Systems, view: &'a CopyView) -> Capture<'a> {
+    pub fn of(systems: &'a Systems, view: &'a View) -> Capture<'a> {
         Capture {
             systems,
             primary: systems.capture_side(),

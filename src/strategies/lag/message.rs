@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::limits;
-use crate::strategies::{CopyView, Systems, blocking};
+use crate::strategies::{SourcePart, Systems, View, blocking};
 use crate::stream::{Extent, Log, Range, StreamError};
 
 /// Waits for one message.
@@ -32,7 +32,7 @@ struct Place {
 
 impl<'a> Watch<'a> {
     /// Before the message is sent: where the topic ends, if there is one.
-    pub(super) async fn begin(systems: &'a Systems, view: &CopyView) -> Result<Watch<'a>> {
+    pub(super) async fn begin(systems: &'a Systems, view: &View) -> Result<Watch<'a>> {
         let content = format!("trueup {:016x}", RandomState::new().hash_one(0));
         let mut watch = Watch {
             systems,
@@ -103,10 +103,13 @@ impl<'a> Watch<'a> {
 }
 
 /// Debezium names topics `<prefix>.<schema>.<table>` and `<prefix>.message`.
-fn topic_of_messages(view: &CopyView) -> Option<Arc<str>> {
-    let table = view.source.table.table.to_string();
-    let prefix = view.source.topic.strip_suffix(&table)?.strip_suffix('.')?;
-    Some(format!("{prefix}.message").into())
+fn topic_of_messages(view: &View) -> Option<Arc<str>> {
+    let prefix = |source: &SourcePart| {
+        let table = source.table.table.to_string();
+        let prefix = source.topic.strip_suffix(&table)?.strip_suffix('.')?;
+        Some(format!("{prefix}.message").into())
+    };
+    view.sources().iter().find_map(prefix)
 }
 
 /// The connector's `binary.handling.mode` decides how the content is written.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use self::applied::Projector;
 use self::captured::Capture;
 use super::compare::Comparison;
-use super::{Applied, CopyView, Systems};
+use super::{Applied, Origin, Systems, View};
 use crate::limits;
 use crate::projection::change::Key;
 use crate::projection::diff::Difference;
@@ -48,7 +48,7 @@ pub type Passed = Result<(), String>;
 /// When a system cannot be read.
 pub async fn decide(
     systems: &Systems,
-    view: &CopyView,
+    view: &View,
     comparison: &Comparison<'_>,
     lag_wait: Duration,
     differences: Vec<Difference>,
@@ -67,7 +67,11 @@ pub async fn decide(
                 view,
                 comparison,
                 capture: Capture::of(systems, view),
-                projector: Projector::of(systems, view),
+                projectors: view
+                    .sources()
+                    .iter()
+                    .map(|source| Projector::of(systems, &source.topic))
+                    .collect(),
                 began: Instant::now(),
                 until: Instant::now() + lag_wait,
                 progress,
@@ -97,14 +101,15 @@ fn by_key(differences: Vec<Difference>) -> BTreeMap<Key<'static>, Difference> {
 /// end. If it says anything else, it is drift, whether or not the primary has moved on meanwhile.
 struct Rounds<'a> {
     systems: &'a Systems,
-    view: &'a CopyView,
+    view: &'a View,
     comparison: &'a Comparison<'a>,
     capture: Capture<'a>,
-    projector: Projector<'a>,
+    /// One for each topic.
+    projectors: Vec<Projector<'a>>,
     began: Instant,
     until: Instant,
     progress: &'a Progress,
-    /// Where the log ended before the last look.
+    /// Where the log ended before the last look; nothing for a query, whose keys are no keys of the log.
     end: Vec<Extent>,
     /// The keys that are not decided, as the last look found them.
     open: BTreeMap<Key<'static>, Difference>,
@@ -151,8 +156,11 @@ impl Rounds<'_> {
     /// Where nothing proves that the log has all of the primary, it may still be seen to have what the primary says of a key:
     /// as the last thing that it says of it. Then only the projector's half is left to pass.
     async fn judge_what_the_log_has(&mut self) -> Result<()> {
+        if self.view.decoded().is_none() {
+            return Ok(());
+        }
         self.begin().await?;
-        let to = self.projector.extents().await?;
+        let to = self.extents().await?;
         let records: i64 = to.iter().map(|e| e.end - e.start).sum();
         if records > limits::HISTORY_RECORDS_MAX {
             return Ok(());
@@ -172,7 +180,7 @@ impl Rounds<'_> {
         let (known, unknown): (Vec<_>, Vec<_>) = open.into_values().partition(has);
         self.open = by_key(known);
         let until = self.until.max(Instant::now() + limits::HEAL_WAIT);
-        if !self.open.is_empty() && self.projector.pass(until).await?.is_ok() {
+        if !self.open.is_empty() && self.applied(until).await?.is_ok() {
             self.judge().await?;
         }
         self.open.extend(by_key(unknown));
@@ -181,7 +189,7 @@ impl Rounds<'_> {
 
     /// The end of the log, then a look at the open keys: what a round is judged by.
     async fn begin(&mut self) -> Result<()> {
-        self.end = self.projector.extents().await?;
+        self.end = self.extents().await?;
         let keys: Vec<Key<'static>> = self.open.keys().cloned().collect();
         self.open = by_key(self.look(&keys).await?);
         Ok(())
@@ -190,9 +198,29 @@ impl Rounds<'_> {
     /// Whether to stop with keys undecided. Where a half can never be known to have passed, keys are given time to agree by
     /// themselves, and no longer.
     fn is_over(&self, healing: bool) -> bool {
-        let hopeless = self.capture.is_hopeless() || self.projector.is_hopeless();
+        let hopeless =
+            self.capture.is_hopeless() || self.projectors.iter().any(Projector::is_hopeless);
         let enough = self.began.elapsed() >= limits::HEAL_WAIT && !healing;
         Instant::now() >= self.until || (hopeless && enough)
+    }
+
+    /// Where the log of the view's source ends now.
+    async fn extents(&self) -> Result<Vec<Extent>> {
+        match (&self.view.origin, &self.projectors[..]) {
+            (Origin::Copy { .. }, [projector]) => projector.extents().await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Waits until the projector has applied what every topic holds now.
+    async fn applied(&mut self, until: Instant) -> Result<Passed> {
+        for projector in &mut self.projectors {
+            let passed = projector.pass(until).await?;
+            if passed.is_err() {
+                return Ok(passed);
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Waits until both halves have passed this instant. When the first does not, the second is asked all the same: what
@@ -209,7 +237,7 @@ impl Rounds<'_> {
         wait("the log to have what the primary has");
         let captured = self.capture.pass(self.until).await?;
         wait("the projector to apply what the log has");
-        let applied = self.projector.pass(self.until).await?;
+        let applied = self.applied(self.until).await?;
         self.captured = captured.is_ok();
         Ok(captured.and(applied))
     }
@@ -229,10 +257,15 @@ impl Rounds<'_> {
     /// Both halves have passed the last look: decides each open key, or leaves it open as it is now.
     async fn judge(&mut self) -> Result<()> {
         let before = std::mem::take(&mut self.open);
-        let end = self.projector.extents().await?;
+        let end = self.extents().await?;
         let keys: Vec<Key<'static>> = before.keys().cloned().collect();
         let mut wrong = self.wrong(&before, &keys).await?;
-        if !wrong.is_empty() && self.projector.may_be_ahead_of_itself() {
+        if !wrong.is_empty()
+            && self
+                .projectors
+                .iter()
+                .any(Projector::may_be_ahead_of_itself)
+        {
             // A projector may commit before it writes (auto-commit does): what its group says it has applied is given a
             // moment to be written.
             self.progress.stage(
@@ -269,7 +302,7 @@ impl Rounds<'_> {
         if now.is_empty() {
             return Ok(now);
         }
-        let to = self.projector.extents().await?;
+        let to = self.extents().await?;
         let differing = now.iter().map(|d| d.key.clone()).collect();
         let history = tail::read(self.systems, self.view, differing, &self.end, &to).await?;
         let is_wrong = |d: &Difference| {

@@ -10,14 +10,14 @@ use super::applied::Projector;
 use crate::projection::decode;
 use crate::report::lag::{CaptureLag, LagReport, PartitionLag, SourceLag};
 use crate::store::Acts;
-use crate::strategies::{Applied, Captured, CopyView, Systems, blocking};
+use crate::strategies::{Applied, Captured, SourcePart, Systems, View, blocking};
 use crate::stream::{Extent, GroupState, Range};
 
 /// Looks at both halves once, for every source of these views.
 ///
 /// # Errors
 /// When a system cannot be asked.
-pub async fn status(systems: &Systems, playbook: &str, views: &[CopyView]) -> Result<LagReport> {
+pub async fn status(systems: &Systems, playbook: &str, views: &[View]) -> Result<LagReport> {
     let mut report = LagReport {
         playbook: playbook.to_owned(),
         capture: capture(systems).await?,
@@ -46,8 +46,10 @@ pub async fn status(systems: &Systems, playbook: &str, views: &[CopyView]) -> Re
         );
     }
     let mut seen = BTreeSet::new();
-    for view in views.iter().filter(|v| seen.insert(v.source.name.clone())) {
-        source(systems, view, &mut report).await?;
+    for part in views.iter().flat_map(View::sources) {
+        if seen.insert(&part.name) {
+            source(systems, part, &mut report).await?;
+        }
     }
     Ok(report)
 }
@@ -65,15 +67,15 @@ async fn capture(systems: &Systems) -> Result<Option<CaptureLag>> {
     }))
 }
 
-async fn source(systems: &Systems, view: &CopyView, report: &mut LagReport) -> Result<()> {
-    let projector = Projector::of(systems, view);
+async fn source(systems: &Systems, part: &SourcePart, report: &mut LagReport) -> Result<()> {
+    let projector = Projector::of(systems, &part.topic);
     let extents = projector.extents().await?;
     let standing = projector.standing().await?;
     if let Some(state) = standing.group {
         report.group_state = Some(word(state).to_owned());
         report.group_members = standing.members;
     }
-    let topic: Arc<str> = view.source.topic.as_str().into();
+    let topic: Arc<str> = part.topic.as_str().into();
     let mut partitions = Vec::with_capacity(extents.len());
     for extent in extents {
         let place = standing.places.get(&extent.partition).copied().flatten();
@@ -100,8 +102,8 @@ async fn source(systems: &Systems, view: &CopyView, report: &mut LagReport) -> R
         ));
     }
     report.sources.push(SourceLag {
-        source: view.source.name.clone(),
-        topic: view.source.topic.clone(),
+        source: part.name.clone(),
+        topic: part.topic.clone(),
         partitions,
     });
     Ok(())

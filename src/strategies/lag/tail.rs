@@ -12,21 +12,25 @@ use crate::projection::change::Key;
 use crate::projection::decode::Decoder;
 use crate::projection::history::{History, HistoryError};
 use crate::projection::version::{Guard, Order};
-use crate::strategies::{CopyView, Systems, blocking};
+use crate::strategies::{Systems, View, blocking};
 use crate::stream::{Extent, Range, ReadError};
 
-/// What these keys have been in the records from `from` to `to`; `None` when those cannot be read as changes.
+/// What these keys have been in the records from `from` to `to`; `None` when those cannot be read as changes
+/// of the view's rows.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub(super) async fn read(
     systems: &Systems,
-    view: &CopyView,
+    view: &View,
     keys: BTreeSet<Key<'static>>,
     from: &[Extent],
     to: &[Extent],
 ) -> Result<Option<History>> {
-    let topic: Arc<str> = view.source.topic.as_str().into();
+    let (Some(decoded), [source]) = (view.decoded(), view.sources()) else {
+        return Ok(None);
+    };
+    let topic: Arc<str> = source.topic.as_str().into();
     let start = |partition| {
         from.iter()
             .find(|e| e.partition == partition)
@@ -43,11 +47,7 @@ pub(super) async fn read(
         .filter(|r| r.from < r.to)
         .collect();
     let guard = Guard::new(Order::Offset, Vec::new());
-    let history = History::new(
-        Decoder::new(view.decoded(), guard),
-        view.mapping.compared(),
-        keys,
-    );
+    let history = History::new(Decoder::new(decoded, guard), view.mapping.compared(), keys);
     if ranges.is_empty() {
         return Ok(Some(history));
     }

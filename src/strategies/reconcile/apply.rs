@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
-use super::{Plan, write_kind};
+use super::{Against, Plan, write_kind};
 use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -129,7 +129,7 @@ impl Run<'_> {
             "rows",
             Some(self.plan.repairs.len() as u64),
         );
-        self.repair(&self.plan.repairs, self.plan.saved).await?;
+        self.repair(&self.plan.repairs, self.as_planned()).await?;
         self.unblock().await?;
         for _ in 0..limits::REPAIR_ROUNDS_MAX {
             if self.again.is_empty() {
@@ -141,6 +141,11 @@ impl Run<'_> {
         self.done.tally.moved_on.sort();
         self.done.tally.moved_on.dedup();
         Ok(())
+    }
+
+    /// Whether what has moved on since the plan is left alone.
+    fn as_planned(&self) -> bool {
+        self.plan.saved || self.plan.against == Against::Log
     }
 
     /// What a run that died had written but not confirmed.
@@ -185,8 +190,9 @@ impl Run<'_> {
         // Those that still differ are in the plan as well, unless it is older than they are.
         let planned: std::collections::BTreeSet<&Key<'static>> =
             self.plan.repairs.iter().map(|r| &r.key).collect();
+        let as_planned = self.as_planned();
         self.again
-            .retain(|key| !planned.contains(key) && !self.plan.saved);
+            .retain(|key| !planned.contains(key) && !as_planned);
         Ok(())
     }
 
@@ -233,6 +239,10 @@ impl Run<'_> {
         repairs: &[Repair],
         moved: &mut Vec<Key<'static>>,
     ) -> Result<Vec<Repair>> {
+        if self.plan.against == Against::Log {
+            // The fence looks at the stored row, and nothing else can have moved.
+            return Ok(repairs.to_vec());
+        }
         let mut keys: Vec<Key<'static>> = repairs.iter().map(|r| r.key.clone()).collect();
         keys.sort();
         let now = self.comparison.again(&keys).await?;
@@ -292,6 +302,11 @@ impl Run<'_> {
 
     /// A key whose primary row moved while it was written goes round again.
     async fn read_primary_again(&mut self, written: &[(&Repair, i64)]) -> Result<()> {
+        if self.plan.against == Against::Log {
+            let places = written.iter().map(|(_, n)| (self.plan.run.clone(), *n));
+            let places: Vec<(String, i64)> = places.collect();
+            return self.confirm(&places, Confirmation::Confirmed).await;
+        }
         let mut keys: Vec<Key<'static>> = written.iter().map(|(r, _)| r.key.clone()).collect();
         keys.sort();
         let key = &self.target.key;
@@ -348,7 +363,7 @@ impl Run<'_> {
                 .filter(|r| keys.contains(&r.key))
                 .cloned()
                 .collect();
-            self.repair(&repairs, self.plan.saved).await?;
+            self.repair(&repairs, self.as_planned()).await?;
             if self.done.tally.blocked.len() >= before {
                 return Ok(());
             }

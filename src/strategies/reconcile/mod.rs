@@ -11,13 +11,13 @@ use anyhow::Result;
 
 use super::bounds::Bound;
 use super::compare::{Comparison, Found};
-use super::{CopyView, Systems, lag, verify};
+use super::{Systems, View, lag, verify};
 use crate::limits;
 use crate::projection::cast;
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::diff::{Difference, Kind, Repair};
-use crate::projection::mapping::{From, Test};
+use crate::projection::mapping::{From, Mapping, Test};
 use crate::report::progress::Progress;
 use crate::report::reconcile::PlanReport;
 use crate::report::table::grouped;
@@ -87,13 +87,24 @@ pub struct Options {
     pub hash: bool,
 }
 
+/// What the repairs come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// The primary, which may move while they are written.
+    Primary,
+    /// A stretch of the log, folded: it stays as it is, and the projector is at rest.
+    Log,
+}
+
 /// A plan, printed before anything is written.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The run's id.
     pub run: String,
     /// The view.
-    pub view: CopyView,
+    pub view: View,
+    /// What its repairs come from.
+    pub against: Against,
     /// Which differences it repairs.
     pub selection: Selection,
     /// The repairs: deletes, then updates, then inserts, each by key.
@@ -139,7 +150,7 @@ impl Plan {
     /// What is shown of it; `shown` is the number of differences at most.
     #[must_use]
     pub fn report(&self, shown: usize) -> PlanReport {
-        let mapping = self.view.mapping.compared();
+        let mapping = self.mapping();
         let columns: Vec<String> = mapping
             .columns
             .iter()
@@ -183,16 +194,28 @@ impl Plan {
         }
     }
 
+    /// How its rows are made: from the log, with the projector's bookkeeping, of which the primary knows nothing.
+    #[must_use]
+    pub fn mapping(&self) -> Mapping {
+        match self.against {
+            Against::Primary => self.view.mapping.compared(),
+            Against::Log => self.view.mapping.clone(),
+        }
+    }
+
     /// Where its repairs go.
     #[must_use]
     pub fn target(&self) -> Target {
-        let mapping = self.view.mapping.compared();
+        let mapping = self.mapping();
         Target {
             run: self.run.clone(),
             table: self.view.table.clone(),
             columns: mapping.columns.iter().map(|t| t.column.clone()).collect(),
             key: mapping.key,
-            fill: fill(&self.view),
+            fill: match self.against {
+                Against::Primary => fill(&self.view),
+                Against::Log => Vec::new(),
+            },
             scope: self.view.scope.clone(),
             reverts: None,
         }
@@ -201,7 +224,7 @@ impl Plan {
 
 /// Bookkeeping columns of an inserted row: no record brought it, so they are left to the database; one that must have a
 /// value gets 0, older than every record.
-fn fill(view: &CopyView) -> Vec<(String, Cell<'static>)> {
+fn fill(view: &View) -> Vec<(String, Cell<'static>)> {
     let bookkeeping = view
         .mapping
         .columns
@@ -228,7 +251,7 @@ fn fill(view: &CopyView) -> Vec<(String, Cell<'static>)> {
 /// When a side cannot be read. Reasons to refuse are part of the plan.
 pub async fn plan(
     systems: &Systems,
-    view: &CopyView,
+    view: &View,
     run: String,
     options: &Options,
     progress: &Progress,
@@ -280,6 +303,7 @@ pub async fn plan(
     let mut plan = Plan {
         run,
         view: view.clone(),
+        against: Against::Primary,
         selection: selection.clone(),
         repairs,
         rows,
@@ -296,7 +320,7 @@ pub async fn plan(
 }
 
 /// A primary that lost its rows, or is not the primary, would empty the read table.
-fn whole(selection: &Selection, found: &Found, view: &CopyView, options: &Options) -> Vec<String> {
+fn whole(selection: &Selection, found: &Found, view: &View, options: &Options) -> Vec<String> {
     if !selection.keys.is_empty() || options.allow_shrink {
         return Vec::new();
     }
@@ -320,8 +344,11 @@ fn whole(selection: &Selection, found: &Found, view: &CopyView, options: &Option
     )]
 }
 
-/// What speaks against applying these repairs, and what they would set off.
-pub(super) async fn check(systems: &Systems, plan: &mut Plan, options: &Options) -> Result<()> {
+/// What speaks against applying these repairs, and what they would set off, noted in the plan.
+///
+/// # Errors
+/// When the read store cannot be asked.
+pub async fn check(systems: &Systems, plan: &mut Plan, options: &Options) -> Result<()> {
     let view = &plan.view;
     let table = &view.table.table;
     let mut refusals = Vec::new();
@@ -365,7 +392,7 @@ pub(super) async fn check(systems: &Systems, plan: &mut Plan, options: &Options)
 }
 
 /// Without a unique key two rows could come to have one key.
-fn unique_key(view: &CopyView) -> Option<String> {
+fn unique_key(view: &View) -> Option<String> {
     let key: Vec<&String> = view
         .mapping
         .key
@@ -385,7 +412,7 @@ fn unique_key(view: &CopyView) -> Option<String> {
 }
 
 /// Columns that an inserted row must have and nobody has a value for.
-fn insertable(view: &CopyView) -> Option<String> {
+fn insertable(view: &View) -> Option<String> {
     let filled = fill(view);
     let known = |name: &str| {
         let mapped = view

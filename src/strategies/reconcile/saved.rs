@@ -5,22 +5,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::{Options, Plan, check};
+use super::{Against, Options, Plan, check};
 use crate::limits;
 use crate::projection::calendar;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
 use crate::projection::diff::Repair;
-use crate::projection::mapping::Mapping;
 use crate::projection::text;
 use crate::projection::types::Column;
 use crate::report::json::FORMAT;
 use crate::report::table::grouped;
 use crate::store::repair::Image;
 use crate::store::{Acts, Identity};
-use crate::strategies::{CopyView, Refused, Systems, verify};
+use crate::strategies::{Refused, Systems, View, fingerprint, verify};
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,24 +49,6 @@ struct SavedRepair {
     key: Image,
     before: Option<Image>,
     after: Option<Image>,
-}
-
-/// What decides what a view's rows are, as one hash: a plan is good for just that projection.
-#[must_use]
-pub fn projection_hash(view: &CopyView) -> String {
-    let Mapping {
-        source,
-        source_key,
-        columns,
-        key,
-        filter,
-    } = &view.mapping;
-    let canonical = format!(
-        "source {} {source:?} key {source_key:?}\nview {} {columns:?} key {key:?}\nfilter {filter:?}\nscope {:?}",
-        view.source.table.table, view.table.table, view.scope
-    );
-    let hash = Sha256::digest(canonical.as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn now() -> Duration {
@@ -126,7 +106,7 @@ fn saved(plan: &Plan) -> SavedView {
     SavedView {
         view: plan.view.name.clone(),
         table: plan.view.table.table.to_string(),
-        projection: projection_hash(&plan.view),
+        projection: fingerprint::hash(&fingerprint::canonical(&plan.view)),
         rows: plan.rows,
         lagging: plan.lagging,
         unknown: plan.undecided,
@@ -165,7 +145,7 @@ pub async fn plan(
     file: &File,
     systems: &Systems,
     playbook: &str,
-    view: &CopyView,
+    view: &View,
     run: String,
     options: &Options,
 ) -> Result<Option<Plan>> {
@@ -193,6 +173,7 @@ pub async fn plan(
     let at = |name: &String| columns.iter().position(|c| c.name == *name);
     selection.columns = found.columns.iter().filter_map(at).collect();
     let mut plan = Plan {
+        against: Against::Primary,
         run,
         view: view.clone(),
         selection,
@@ -233,7 +214,7 @@ async fn stale(
     found: &SavedView,
     systems: &Systems,
     playbook: &str,
-    view: &CopyView,
+    view: &View,
 ) -> Result<()> {
     let (primary, read_store) = places(systems).await?;
     let mut reasons = Vec::new();
@@ -244,7 +225,7 @@ async fn stale(
         (
             "projection of the view",
             &found.projection,
-            &projection_hash(view),
+            &fingerprint::hash(&fingerprint::canonical(view)),
         ),
     ] {
         if made_for != here {

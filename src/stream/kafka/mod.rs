@@ -7,6 +7,7 @@
 mod client;
 mod config;
 mod group;
+mod identity;
 mod peek;
 mod proof;
 mod raw;

@@ -61,7 +61,11 @@ fn a_million_rows() {
         let began = Instant::now();
         store.seal(&permit, &run).await.expect("sealed");
         println!("seal: {:?}", began.elapsed());
-        let swapped = store.swap(&permit, &run).await.expect("swapped");
+        let swapped = store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped")
+            .remove(0);
         println!("swap: locked {} ms", swapped.locked_ms);
         let scan = whole(
             &store

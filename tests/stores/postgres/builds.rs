@@ -111,7 +111,11 @@ fn a_swapped_table_is_the_same_table() {
             "200",
             "nothing is seen before the swap"
         );
-        let swapped = store.swap(&permit, &run).await.expect("swapped");
+        let swapped = store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped")
+            .remove(0);
         assert_eq!(swapped.old, Some(table("trueup_old_r1", "Accounts")));
         assert_eq!(dump(&db), before);
         assert_eq!(db.text(acls).await, acls_before);
@@ -161,7 +165,10 @@ fn a_swapped_table_is_the_same_table() {
         load(&store, &permit, &run, &rows).await;
         store.build(&permit, &run).await.expect("built");
         store.seal(&permit, &run).await.expect("sealed");
-        store.swap(&permit, &run).await.expect("swapped");
+        store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped");
         assert_eq!(dump(&db), before);
     });
 }
@@ -215,7 +222,10 @@ fn a_member_of_the_owner_can_do_it() {
             .await
             .expect("ends");
         assert!(store.old_snapshots(&run).await.expect("found").is_empty());
-        store.swap(&permit, &run).await.expect("swapped");
+        store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped");
         assert_eq!(dump(&db), before);
         assert_eq!(db.text(acl).await, acl_before);
         assert_eq!(db.text("count(*) FROM read.\"Accounts\"").await, "2");
@@ -374,7 +384,10 @@ fn settling_and_catching_up() {
             .expect("replaced");
         assert_eq!(db.text(values).await, "1.00=new 2=replaced 20=later 77=put");
         store.seal(&permit, &run).await.expect("sealed");
-        store.swap(&permit, &run).await.expect("swapped");
+        store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped");
         assert_eq!(db.text("count(*) FROM t").await, "4");
     });
 }
@@ -438,7 +451,10 @@ fn what_nobody_loads_is_carried_over() {
         store.seal(&permit, &run).await.expect("sealed");
         db.run("UPDATE t SET note = 'last minute', extra = NULL WHERE id = 5")
             .await;
-        store.swap(&permit, &run).await.expect("swapped");
+        store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped");
         assert_eq!(db.text("count(*) FROM t WHERE v = 'new' AND note = 'note ' || id AND extra IS NOT NULL AND made = 'then'").await, "8");
         assert_eq!(
             db.text("note FROM t WHERE id = 5 AND extra IS NULL").await,

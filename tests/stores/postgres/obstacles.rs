@@ -209,13 +209,19 @@ fn what_is_hung_on_later_stops_the_swap() {
             ),
         ] {
             db.run(hang).await;
-            let problem = store.swap(&permit, &run).await.expect_err(hang);
+            let problem = store
+                .swap(&permit, std::slice::from_ref(&run))
+                .await
+                .expect_err(hang);
             assert!(
                 matches!(&problem, StoreError::Refused(p) if p.contains(word)),
                 "{hang}: {problem:?}"
             );
             db.run(takeoff).await;
         }
-        store.swap(&permit, &run).await.expect("swapped after all");
+        store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect("swapped after all");
     });
 }

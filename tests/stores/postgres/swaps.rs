@@ -51,7 +51,11 @@ fn readers_see_no_error_and_no_empty_table() {
         let mut locked = Vec::new();
         for i in 0..20 {
             let run = ready(&store, &permit, &format!("r{i}"), 1000).await;
-            let swapped = store.swap(&permit, &run).await.expect("swapped");
+            let swapped = store
+                .swap(&permit, std::slice::from_ref(&run))
+                .await
+                .expect("swapped")
+                .remove(0);
             locked.push(swapped.locked_ms);
         }
         stop.store(true, Ordering::Relaxed);
@@ -80,7 +84,10 @@ fn blockers_are_named_and_nothing_has_changed() {
             .await
             .expect("reads");
         let began = Instant::now();
-        let busy = store.swap(&permit, &run).await.expect_err("busy");
+        let busy = store
+            .swap(&permit, std::slice::from_ref(&run))
+            .await
+            .expect_err("busy");
         println!("gave up after {:?}", began.elapsed());
         assert!(
             matches!(&busy, StoreError::Busy { problem } if problem.contains("slow report") && problem.contains("SELECT count(*) FROM t")),
@@ -88,14 +95,14 @@ fn blockers_are_named_and_nothing_has_changed() {
         );
         assert_eq!(db.text("count(*) FROM t").await, "1");
         // Freed in the middle of the ladder.
-        let (swapped, ()) = tokio::join!(store.swap(&permit, &run), async {
+        let (swapped, ()) = tokio::join!(store.swap(&permit, std::slice::from_ref(&run)), async {
             tokio::time::sleep(Duration::from_millis(600)).await;
             sqlx::raw_sql("COMMIT")
                 .execute(&mut reader)
                 .await
                 .expect("ends");
         });
-        let swapped = swapped.expect("swapped");
+        let swapped = swapped.expect("swapped").remove(0);
         assert!(
             swapped.attempts > 1 && swapped.locked_ms < 2_000,
             "{swapped:?}"
@@ -222,7 +229,7 @@ fn a_lost_reply_to_commit_is_answered_by_the_runs_row() {
                 .expect("through the proxy");
             let run = ready(&store, &permit, &format!("r{i}"), 3).await;
             armed.store(true, Ordering::Relaxed);
-            let outcome = store.swap(&permit, &run).await;
+            let outcome = store.swap(&permit, std::slice::from_ref(&run)).await;
             assert!(!armed.load(Ordering::Relaxed), "the fault has happened");
             if swallow {
                 assert!(
@@ -231,7 +238,7 @@ fn a_lost_reply_to_commit_is_answered_by_the_runs_row() {
                 );
                 assert_eq!(db.text("count(*) FROM t").await, "0", "nothing has changed");
             } else {
-                assert_eq!(outcome.expect("it was committed").attempts, 1);
+                assert_eq!(outcome.expect("it was committed")[0].attempts, 1);
                 assert_eq!(db.text("count(*) FROM t").await, "3");
             }
         }

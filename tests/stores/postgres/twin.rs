@@ -422,7 +422,7 @@ fn scan_of(round: &Round, live: &Catalog) -> Scan {
             }
         });
     Scan {
-        table: live.table.clone(),
+        relation: Relation::Table(live.table.clone()),
         outputs: outputs.collect(),
         key: round.mapping.key.clone(),
         filter: round

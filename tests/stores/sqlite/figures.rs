@@ -65,7 +65,10 @@ async fn a_million_rows() {
     store.build(&permit(), &shadow).await.expect("built");
     took("build", began);
     let began = Instant::now();
-    store.swap(&permit(), &shadow).await.expect("swapped");
+    store
+        .swap(&permit(), std::slice::from_ref(&shadow))
+        .await
+        .expect("swapped");
     took("swap into an empty table", began);
     let catalog = store.catalog(&table("accounts")).await.expect("found");
     let scan = plain(&catalog, &table("accounts"));
@@ -135,6 +138,9 @@ async fn a_million_rows() {
     took("settle a quarter of the keys", began);
     store.build(&permit(), &again).await.expect("built");
     let began = Instant::now();
-    store.swap(&permit(), &again).await.expect("swapped");
+    store
+        .swap(&permit(), std::slice::from_ref(&again))
+        .await
+        .expect("swapped");
     took("swap with 1 % changed", began);
 }

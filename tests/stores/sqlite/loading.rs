@@ -164,7 +164,11 @@ pub(super) async fn loaded(store: &Sqlite) -> Shadow {
 pub(super) async fn finish(store: &Sqlite, shadow: &Shadow) {
     store.build(&permit(), shadow).await.expect("built");
     store.seal(&permit(), shadow).await.expect("sealed");
-    let swapped = store.swap(&permit(), shadow).await.expect("swapped");
+    let swapped = store
+        .swap(&permit(), std::slice::from_ref(shadow))
+        .await
+        .expect("swapped")
+        .remove(0);
     assert_eq!((swapped.old, swapped.attempts), (None, 1));
     store
         .end(&permit(), shadow, RunState::Swapped)
@@ -184,7 +188,7 @@ async fn a_replay_leaves_the_schema_and_carries_what_it_does_not_load() {
             matches!(unsettled, Err(StoreError::Refused(_))),
             "{unsettled:?}"
         );
-        let unsettled = store.swap(&permit(), &shadow).await;
+        let unsettled = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
         assert!(
             matches!(unsettled, Err(StoreError::Refused(_))),
             "{unsettled:?}"
@@ -422,7 +426,7 @@ async fn one_run_at_a_time_and_the_dead_are_buried() {
         ]
     );
     assert_eq!(read_all(&other, "accounts").await.expect("rows").len(), 4);
-    let swapped = other.swap(&permit(), &dead).await;
+    let swapped = other.swap(&permit(), std::slice::from_ref(&dead)).await;
     assert!(swapped.is_err(), "{swapped:?}");
     assert_eq!(read_all(&other, "accounts").await.expect("rows").len(), 4);
 }

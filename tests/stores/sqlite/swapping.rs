@@ -134,7 +134,7 @@ async fn a_swap_that_fails_changes_nothing_and_can_be_tried_again() {
     // A child of a row that goes: nothing acts on it, so COMMIT must say no.
     db.run("INSERT INTO child VALUES (3)").await;
     let before = read_all(&store, "accounts").await.expect("rows");
-    let swapped = store.swap(&permit(), &shadow).await;
+    let swapped = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
     assert!(
         matches!(&swapped, Err(StoreError::Value { problem, .. }) if problem.contains("FOREIGN KEY")),
         "{swapped:?}"
@@ -142,7 +142,7 @@ async fn a_swap_that_fails_changes_nothing_and_can_be_tried_again() {
     assert_eq!(read_all(&store, "accounts").await.expect("rows"), before);
     db.run("DELETE FROM child WHERE account = 3; ALTER TABLE accounts ADD COLUMN late")
         .await;
-    let swapped = store.swap(&permit(), &shadow).await;
+    let swapped = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
     assert!(
         matches!(swapped, Err(StoreError::Refused(_))),
         "{swapped:?}"
@@ -233,7 +233,10 @@ async fn a_reader_sees_the_old_rows_or_the_new_ones() {
     });
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     store.seal(&permit(), &shadow).await.expect("sealed");
-    store.swap(&permit(), &shadow).await.expect("swapped");
+    store
+        .swap(&permit(), std::slice::from_ref(&shadow))
+        .await
+        .expect("swapped");
     stop.send(()).expect("still reading");
     let (old, new) = reading.await.expect("read");
     assert!(old > 0 && new > 0, "{old} {new}");

@@ -13,7 +13,7 @@ use trueup::projection::numeric;
 use trueup::projection::text;
 use trueup::projection::types::{Column, ColumnType};
 use trueup::projection::version::{Rank, Version};
-use trueup::store::{Access, Acts, Origin, Output, RunState, Scan};
+use trueup::store::{Access, Acts, Origin, Output, Relation, RunState, Scan};
 
 use super::{Db, permit, plain, read, shadow, table};
 
@@ -232,7 +232,7 @@ fn scan_of(mapping: &Mapping, of: &str) -> Scan {
     };
     let filter = mapping.filter.iter();
     Scan {
-        table: table(of),
+        relation: Relation::Table(table(of)),
         outputs: mapping.columns.iter().map(output).collect(),
         key: mapping.key.clone(),
         filter: filter
@@ -314,14 +314,17 @@ async fn one_round(rng: &mut StdRng, round: usize) {
     let source = read(
         &store,
         Scan {
-            table: store.shadow_table(&shadow),
+            relation: Relation::Table(store.shadow_table(&shadow)),
             ..plain(&catalog, &table("t t"))
         },
     );
     assert_eq!(source.await.expect("rows"), rows);
     store.build(&permit(), &shadow).await.expect("built");
     store.seal(&permit(), &shadow).await.expect("sealed");
-    store.swap(&permit(), &shadow).await.expect("swapped");
+    store
+        .swap(&permit(), std::slice::from_ref(&shadow))
+        .await
+        .expect("swapped");
     store
         .end(&permit(), &shadow, RunState::Swapped)
         .await

@@ -139,6 +139,7 @@ pub(super) async fn database_name(store: &Store) -> Result<String> {
             let stem = Path::new(&full).file_stem();
             stem.map(|stem| stem.to_string_lossy().into_owned())
         }
+        Store::Down(_) => None,
     };
     Ok(name
         .filter(|name| !name.trim().is_empty())

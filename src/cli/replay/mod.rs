@@ -1,0 +1,268 @@
+//! `trueup replay`
+
+mod in_place;
+mod offsets;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use self::in_place::InPlace;
+
+use super::consent::Consent;
+use super::context::Format;
+use super::{Context, Exit, wiring};
+use crate::snapshot::Place;
+use crate::strategies::bounds::Bound;
+use crate::strategies::replay::base::Base;
+use crate::strategies::replay::{self, Begin, Options, Plan};
+use crate::strategies::{Refused, blocking};
+
+/// Rebuild views from the log
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Replay {
+    BigBang(BigBang),
+    Partial(Partial),
+}
+
+/// Rebuild views from offset zero in shadows, check them against the primary, and swap them in together
+#[derive(clap::Args, Debug)]
+pub(super) struct BigBang {
+    #[command(flatten)]
+    shadowed: Shadowed,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Apply only what the log has since a snapshot, or since some offsets
+///
+/// From a snapshot, views are rebuilt in shadows and swapped in, as by `big-bang`. From offsets or a time, the records are
+/// folded to each key's final row, and what differs is written into the live table, fenced and journalled, as by `reconcile`;
+/// the projector must be at rest meanwhile.
+#[derive(clap::Args, Debug)]
+pub(super) struct Partial {
+    #[command(flatten)]
+    begin: BeginArgs,
+    #[command(flatten)]
+    shadowed: Shadowed,
+    #[command(flatten)]
+    in_place: InPlace,
+    /// Begin from a snapshot though it is not known to be good
+    #[arg(long, requires = "snapshot")]
+    unverified: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every replay is asked.
+#[derive(clap::Args, Debug)]
+pub(super) struct Common {
+    /// Playbook
+    #[arg(value_name = "PLAYBOOK")]
+    pub(super) playbook: PathBuf,
+    /// Only this view; may be repeated
+    #[arg(long, value_name = "VIEW")]
+    pub(super) view: Vec<String>,
+    /// Print the plan and stop
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) consent: Consent,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+/// What a replay into shadows is asked.
+#[derive(clap::Args, Debug)]
+pub(super) struct Shadowed {
+    /// Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap
+    #[arg(long, value_name = "WHERE")]
+    until: Option<String>,
+    /// Build the shadows and leave them beside the live tables
+    #[arg(long)]
+    no_swap: bool,
+    /// Do not compare the shadows with the primary before the swap
+    #[arg(long)]
+    no_check: bool,
+}
+
+/// Where a partial replay begins.
+#[derive(clap::Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct BeginArgs {
+    /// Begin from a snapshot: `latest`, or its id
+    #[arg(long, value_name = "ID")]
+    snapshot: Option<String>,
+    /// Begin at these offsets (`topic:partition:offset,…`), in place; partitions that are not named are not read
+    #[arg(long, value_name = "OFFSETS")]
+    from_offsets: Option<String>,
+    /// Begin at a time (RFC 3339), in place
+    #[arg(long, value_name = "TIME")]
+    from_time: Option<String>,
+}
+
+pub(super) async fn run(replay: Replay, context: &Context) -> Result<Exit> {
+    match replay {
+        Replay::BigBang(args) => {
+            let wired = open(&args.common).await?;
+            into_shadows(&wired, Begin::Zero, &args.common, &args.shadowed, context).await
+        }
+        Replay::Partial(args) => partial(args, context).await,
+    }
+}
+
+async fn partial(args: Partial, context: &Context) -> Result<Exit> {
+    let BeginArgs {
+        snapshot,
+        from_offsets,
+        from_time,
+    } = &args.begin;
+    match (snapshot, from_offsets, from_time) {
+        (Some(id), ..) => {
+            if args.in_place.is_asked() {
+                return Err(Refused::because(
+                    "a replay narrowed by --keys or --where never swaps: give --from-offsets or --from-time",
+                )
+                .into());
+            }
+            let wired = open(&args.common).await?;
+            let base = base(&wired, id, args.unverified).await?;
+            let begin = Begin::Snapshot(Arc::new(base));
+            into_shadows(&wired, begin, &args.common, &args.shadowed, context).await
+        }
+        (None, Some(offsets), _) => {
+            let from = in_place::From::Offsets(offsets);
+            in_place::run(&args.common, &args.in_place, from, context).await
+        }
+        (None, None, time) => {
+            let from = in_place::From::Time(time.as_deref().unwrap_or_default());
+            in_place::run(&args.common, &args.in_place, from, context).await
+        }
+    }
+}
+
+async fn open(common: &Common) -> Result<wiring::Wired> {
+    let access = if common.dry_run {
+        wiring::Use::Plan
+    } else {
+        wiring::Use::Replay
+    };
+    wiring::open(&common.playbook, &common.view, access).await
+}
+
+/// A snapshot of the playbook, all of it checked; one that is not known to be good only where that is asked for.
+pub(super) async fn base(wired: &wiring::Wired, id: &str, unverified: bool) -> Result<Base> {
+    let (place, id) = (wired.snapshots.clone(), id.to_owned());
+    blocking(move || {
+        let id = match id.as_str() {
+            "latest" => latest(&place, unverified)?,
+            _ => id,
+        };
+        let snapshot = place.load(&id)?;
+        if snapshot.verified().is_none() && !unverified {
+            return Err(Refused::because(format!(
+                "snapshot {id} is not known to be good: check it with `trueup snapshot verify`, or begin from it all the same with --unverified"
+            ))
+            .into());
+        }
+        Base::new(snapshot)
+    })
+    .await
+}
+
+/// The newest whole one that may be used.
+fn latest(place: &Place, unverified: bool) -> Result<String> {
+    let mut damaged = Vec::new();
+    for listed in place.list()?.into_iter().rev() {
+        match listed.what {
+            Ok((_, verified)) if verified.is_some() || unverified => return Ok(listed.id),
+            Ok(_) => {}
+            Err(problem) => damaged.push(problem.to_string()),
+        }
+    }
+    let mut reasons = vec![format!(
+        "there is no snapshot {}: make one with `trueup snapshot create --verify`",
+        if unverified {
+            "to begin from"
+        } else {
+            "that is known to be good"
+        }
+    )];
+    reasons.extend(damaged);
+    Err(Refused(reasons).into())
+}
+
+async fn into_shadows(
+    wired: &wiring::Wired,
+    begin: Begin,
+    common: &Common,
+    shadowed: &Shadowed,
+    context: &Context,
+) -> Result<Exit> {
+    let stop = context.stop_flag()?;
+    let until = match &shadowed.until {
+        Some(until) => offsets::read("--until", until, wired).await?,
+        None => Vec::new(),
+    };
+    let options = Options {
+        begin,
+        stage_only: false,
+        no_swap: shadowed.no_swap || shadowed.until.is_some(),
+        no_check: shadowed.no_check,
+        deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
+        until,
+    };
+    let plan = replay::plan(
+        &wired.systems,
+        &wired.name,
+        &wired.views,
+        wiring::run_id(),
+        options,
+    )
+    .await?;
+    print_plan(&plan, common, context)?;
+    if !plan.refusals.is_empty() {
+        return Err(Refused(plan.refusals).into());
+    }
+    if common.dry_run {
+        return Ok(Exit::Done);
+    }
+    let permit = common
+        .consent
+        .to_write(&name_of(wired), &plan.report().act())?;
+    let progress = context.progress();
+    let done = replay::execute(&wired.systems, &plan, &permit, &progress, stop).await;
+    progress.finish();
+    let views: Vec<&str> = wired.views.iter().map(|v| v.name.as_str()).collect();
+    let done = done.map_err(|e| e.context(format!("view {}", views.join(", "))))?;
+    let report = done.report(&plan);
+    match common.format {
+        Format::Json => context.print(&format!("{}\n", report.json()))?,
+        Format::Table => context.print(&report.text())?,
+    }
+    Ok(if done.differing > 0 {
+        Exit::Drift
+    } else {
+        Exit::Done
+    })
+}
+
+/// What consent is asked by: the table's name; several tables have one name together, the playbook's.
+fn name_of(wired: &wiring::Wired) -> String {
+    match &wired.views[..] {
+        [view] => view.table.table.to_string(),
+        _ => wired.name.clone(),
+    }
+}
+
+/// A dry run's result is the plan; otherwise it is shown on stderr, before anything is asked.
+fn print_plan(plan: &Plan, args: &Common, context: &Context) -> Result<()> {
+    match (args.dry_run, args.format) {
+        (false, _) => context.say(&plan.report().text()),
+        (true, Format::Json) => context.print(&format!("{}\n", plan.report().json()))?,
+        (true, Format::Table) => context.print(&plan.report().text())?,
+    }
+    Ok(())
+}

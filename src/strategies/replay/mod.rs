@@ -1,0 +1,16 @@
+//! Replay: the log, or a snapshot and the log after it, into shadows; query views derived from staged sources; all of it
+//! checked against the primary and swapped in together. `plan` only reads, `run` writes.
+
+pub mod base;
+mod check;
+pub mod derive;
+mod extents;
+pub mod in_place;
+pub mod pipeline;
+pub mod plan;
+pub mod run;
+pub mod shape;
+mod suits;
+
+pub use plan::{Begin, Options, Plan, plan};
+pub use run::{Done, execute};

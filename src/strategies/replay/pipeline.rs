@@ -1,0 +1,358 @@
+//! What every replay does with the log: tables loaded, keys that occur more than once settled, incomplete rows taken from the
+//! primary, and the same again for what the log has got meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::base::Base;
+use super::plan::{Begin, Load, Plan};
+use crate::limits;
+use crate::projection::cell::Row;
+use crate::projection::change::Key;
+use crate::projection::counts::Counts;
+use crate::projection::decode::Decoder;
+use crate::projection::mapping::key_of;
+use crate::projection::version::{Guard, Order, Rank, Version};
+use crate::report::progress::Progress;
+use crate::store::{Acts, NextOffset, Store, WritePermit};
+use crate::strategies::compare::Comparison;
+use crate::strategies::load::{self, Loader};
+use crate::strategies::settle::Settler;
+use crate::strategies::{Bug, Interrupted, Systems, blocking};
+use crate::stream::{Extent, Range};
+
+/// The loads of a plan, underway.
+pub struct Pipeline<'a> {
+    /// The systems.
+    pub systems: &'a Systems,
+    /// What it does.
+    pub plan: &'a Plan,
+    /// The right to write.
+    pub permit: &'a WritePermit,
+    /// What is shown of it.
+    pub progress: &'a Progress,
+    stop: Arc<AtomicBool>,
+    /// One for each load.
+    states: Vec<State>,
+}
+
+/// Where one load stands.
+struct State {
+    /// `None` while a thread has it.
+    loader: Option<Loader>,
+    settler: Settler,
+    settled: BTreeSet<Key<'static>>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Everything is at its beginning; the shadows are there and empty.
+    ///
+    /// # Errors
+    /// [`Bug`], when a load is no copy.
+    pub fn new(
+        systems: &'a Systems,
+        plan: &'a Plan,
+        permit: &'a WritePermit,
+        progress: &'a Progress,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Pipeline<'a>> {
+        let mut states = Vec::with_capacity(plan.loads.len());
+        let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
+        for load in &plan.loads {
+            let source = load
+                .view
+                .decoded()
+                .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
+            let mut guard = Guard::new(load.order.clone(), load.source().epochs.clone());
+            if let Begin::Snapshot(base) = &plan.options.begin {
+                guard = guard.after(base.last_seen(&load.kept_as));
+            }
+            let encoder = store(systems, load).encoder(&load.shadow);
+            let decoder = Decoder::new(source, guard);
+            let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
+            states.push(State {
+                loader: Some(loader),
+                settler: Settler::new(load.order.clone()),
+                settled: BTreeSet::new(),
+            });
+        }
+        Ok(Pipeline {
+            systems,
+            plan,
+            permit,
+            progress,
+            stop,
+            states,
+        })
+    }
+
+    /// Goes on to the next stage, unless the operator said stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn stage(&self, name: &str) -> Result<(), Interrupted> {
+        self.progress.stage(name, "steps", None);
+        self.not_stopped()
+    }
+
+    /// Nothing, unless the operator said stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn not_stopped(&self) -> Result<(), Interrupted> {
+        if !self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let state = format!(
+            "interrupted: what was built is removed and {} as before; the same command starts again",
+            match self.plan.tables() {
+                tables if tables.is_empty() => "everything is".to_owned(),
+                tables => format!("{tables} is"),
+            }
+        );
+        Err(Interrupted { state })
+    }
+
+    /// Loads every table from its beginning, and builds their keys.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; what was loaded stays in the shadows.
+    pub async fn load_all(&mut self) -> Result<()> {
+        for at in 0..self.plan.loads.len() {
+            let load = &self.plan.loads[at];
+            if let Begin::Snapshot(base) = &self.plan.options.begin {
+                self.restore(at, base).await?;
+            }
+            self.progress.stage(
+                &format!("loading {}", load.view.name),
+                "records",
+                Some(load.records()),
+            );
+            self.pass(at, load.ranges()).await?;
+            self.stage("building keys and indexes")?;
+            store(self.systems, load)
+                .build(self.permit, &load.shadow)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What a snapshot holds of one load.
+    async fn restore(&mut self, at: usize, base: &Base) -> Result<()> {
+        let load = &self.plan.loads[at];
+        let name = &load.view.name;
+        self.progress
+            .stage(&format!("restoring {name}"), "rows", None);
+        let next = load.extents.iter().map(|e| NextOffset {
+            topic: load.topic.name.clone(),
+            partition: e.partition,
+            offset: e.start,
+        });
+        let (loader, stopped) = load::restore(
+            base.state(&load.kept_as)?,
+            next.collect(),
+            self.take(at)?,
+            store(self.systems, load),
+            &load.shadow,
+            self.permit,
+            self.progress,
+            Arc::clone(&self.stop),
+        )
+        .await
+        .with_context(|| format!("restoring {name}"))?;
+        self.put(at, loader, stopped)
+    }
+
+    fn take(&mut self, at: usize) -> Result<Loader, Bug> {
+        let loader = self.states[at].loader.take();
+        loader.ok_or_else(|| Bug("a load is underway already".to_owned()))
+    }
+
+    fn put(&mut self, at: usize, loader: Loader, stopped: bool) -> Result<()> {
+        self.states[at].loader = Some(loader);
+        if stopped {
+            self.not_stopped()?;
+            bail!(Bug(
+                "a load did not come to its end, though nobody stopped it".to_owned()
+            ));
+        }
+        Ok(())
+    }
+
+    /// One round of one load: the ranges into the shadow, repeated keys folded, incomplete ones settled.
+    async fn pass(&mut self, at: usize, ranges: Vec<Range>) -> Result<()> {
+        let load = &self.plan.loads[at];
+        let log = self.systems.log().await?;
+        let (loader, stopped) = load::load(
+            log,
+            ranges,
+            self.take(at)?,
+            store(self.systems, load),
+            &load.shadow,
+            self.permit,
+            self.progress,
+            Arc::clone(&self.stop),
+        )
+        .await
+        .with_context(|| format!("loading {}", load.view.name))?;
+        self.put(at, loader, stopped)?;
+        self.stage("settling keys that occur more than once")?;
+        store(self.systems, load)
+            .settle(self.permit, &load.shadow, &mut self.states[at].settler)
+            .await?;
+        self.settle_incomplete(at).await
+    }
+
+    /// Rows that the log does not hold whole come from the primary, as of a position read after them.
+    async fn settle_incomplete(&mut self, at: usize) -> Result<()> {
+        let load = &self.plan.loads[at];
+        let incomplete = std::mem::take(&mut self.states[at].settler.incomplete);
+        let comparison = Comparison::new(self.systems, &load.view);
+        for some in incomplete.chunks(limits::LOOKUP_KEYS) {
+            let mut keys: Vec<Key<'static>> = some.iter().map(|(k, _)| k.clone()).collect();
+            keys.sort();
+            let expected = comparison.settling_rows(&keys, &load.view.mapping).await?;
+            let position = self.systems.primary.write_position().await?;
+            let mut by_key: BTreeMap<Key<'static>, Row<'static>> = expected
+                .into_iter()
+                .map(|row| (key_of(&row, &load.shadow.key), row))
+                .collect();
+            let rows: Vec<_> = some
+                .iter()
+                .map(|(key, version)| {
+                    let version = settled_version(&load.order, *version, position);
+                    (key.clone(), by_key.remove(key), version)
+                })
+                .collect();
+            store(self.systems, load)
+                .replace(self.permit, &load.shadow, &rows)
+                .await?;
+            self.states[at].settled.extend(keys);
+        }
+        Ok(())
+    }
+
+    /// Loads what the log has got since; which loads that were.
+    ///
+    /// # Errors
+    /// As for [`Pipeline::load_all`].
+    pub async fn catch_up(&mut self) -> Result<Vec<usize>> {
+        let mut moved = Vec::new();
+        let mut topics: BTreeMap<String, Vec<Extent>> = BTreeMap::new();
+        for at in 0..self.plan.loads.len() {
+            let name = &self.plan.loads[at].topic.name;
+            if !topics.contains_key(name) {
+                let (log, asked) = (self.systems.log().await?, name.clone());
+                let topic = blocking(move || log.topic(&asked)).await?;
+                topics.insert(name.clone(), topic.extents);
+            }
+            let ahead = self.ahead(at, &topics[name]);
+            if ahead.is_empty() {
+                continue;
+            }
+            let records = |r: &Range| u64::try_from(r.to - r.from).unwrap_or(0);
+            self.progress.stage(
+                "catching up",
+                "records",
+                Some(ahead.iter().map(records).sum()),
+            );
+            self.pass(at, ahead).await?;
+            moved.push(at);
+        }
+        Ok(moved)
+    }
+
+    /// What the log holds beyond a shadow.
+    fn ahead(&self, at: usize, extents: &[Extent]) -> Vec<Range> {
+        let name: Arc<str> = self.plan.loads[at].topic.name.as_str().into();
+        let next = self.next_of(at);
+        let read = |e: &Extent| {
+            let next = next.iter().find(|n| n.partition == e.partition);
+            next.map_or(e.start, |n| n.offset)
+        };
+        extents
+            .iter()
+            .map(|e| Range {
+                topic: Arc::clone(&name),
+                partition: e.partition,
+                from: read(e),
+                to: e.end,
+            })
+            .filter(|r| r.from < r.to)
+            .collect()
+    }
+
+    /// The offsets that one load has been brought to.
+    #[must_use]
+    pub fn next_of(&self, at: usize) -> &[NextOffset] {
+        let loader = self.states[at].loader.as_ref();
+        loader.map_or(&[], Loader::next)
+    }
+
+    /// The offsets that everything has been brought to, by topic and partition.
+    #[must_use]
+    pub fn next(&self) -> Vec<NextOffset> {
+        let mut next: Vec<NextOffset> = (0..self.states.len())
+            .flat_map(|at| self.next_of(at).iter().cloned())
+            .collect();
+        next.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        next.dedup();
+        next
+    }
+
+    /// What a snapshot has to know of one load beside its rows: the last source position seen in each partition.
+    #[must_use]
+    pub fn last_seen(&self, at: usize) -> Vec<(i32, [u64; 3])> {
+        let loader = self.states[at].loader.as_ref();
+        loader.map(Loader::last_seen).unwrap_or_default()
+    }
+
+    /// Keys whose row the log did not hold whole.
+    #[must_use]
+    pub fn settled(&self) -> Vec<String> {
+        let keys = self.states.iter().flat_map(|s| &s.settled);
+        keys.map(ToString::to_string).collect()
+    }
+
+    /// What became of the records.
+    ///
+    /// # Errors
+    /// [`Bug`], when they do not add up.
+    pub fn counts(&self) -> Result<Counts> {
+        let mut all = Counts::default();
+        for state in &self.states {
+            let loaded = state.loader.as_ref().map(|l| l.counts.clone());
+            all.add(&loaded.unwrap_or_default());
+            all.add(&state.settler.counts);
+        }
+        all.check().map_err(|e| Bug(e.to_string()))?;
+        Ok(all)
+    }
+}
+
+/// Where a load goes.
+pub(super) fn store<'a>(systems: &'a Systems, load: &Load) -> &'a Store {
+    if load.shadow.staged {
+        systems.staging()
+    } else {
+        &systems.read_store
+    }
+}
+
+/// Changes up to the primary's own position are stale for a settled key, where positions order them.
+fn settled_version(order: &Order, newest: Version, position: Option<[u64; 3]>) -> Version {
+    match (order, position) {
+        (Order::Lsn | Order::Binlog, Some(words)) => Version {
+            rank: Rank {
+                epoch: newest.rank.epoch,
+                words: words.max(newest.rank.words),
+            },
+            clock: None,
+            ..newest
+        },
+        _ => newest,
+    }
+}

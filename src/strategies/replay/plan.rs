@@ -1,0 +1,440 @@
+//! The plan of a replay: everything that can be known by reading, and every reason to refuse, all at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::base::{Base, Now};
+use super::extents::{self, Extent};
+use super::shape::{apart, kept_as, shadow, staged};
+use super::suits;
+use crate::projection::version::Order;
+use crate::report::replay::{PlanLoad, PlanReport, PlanView};
+use crate::store::{Shadow, Staging};
+use crate::strategies::bounds::Bound;
+use crate::strategies::{Origin, SourcePart, Systems, View, blocking, fingerprint, verify};
+use crate::stream::{Range, StreamError, Topic};
+
+/// Where a replay begins to read.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// At offset zero.
+    Zero,
+    /// With a snapshot, at its cut.
+    Snapshot(Arc<Base>),
+    /// At these offsets: topic, partition, offset. Partitions that are not named are not read.
+    Offsets(Vec<(String, i32, i64)>),
+}
+
+/// What is asked of a replay.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it begins.
+    pub begin: Begin,
+    /// Load everything into a staging area, and build no shadow beside any live table.
+    pub stage_only: bool,
+    /// Read only up to these offsets: topic, partition, offset.
+    pub until: Vec<(String, i32, i64)>,
+    /// Build the shadow and leave it beside the live table.
+    pub no_swap: bool,
+    /// Do not compare the shadow with the primary.
+    pub no_check: bool,
+    /// Rows of the primary that the swap may drop at most.
+    pub deletes_max: Bound,
+}
+
+/// One table that is loaded from one topic.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The copy view that it is, or a source staged as a copy of itself.
+    pub view: View,
+    /// The topic as it is.
+    pub topic: Topic,
+    /// What is read of each partition.
+    pub extents: Vec<Extent>,
+    /// The topic's id.
+    pub topic_id: String,
+    /// The order chosen.
+    pub order: Order,
+    /// Where it is loaded.
+    pub shadow: Shadow,
+    /// What a snapshot keeps it as.
+    pub kept_as: String,
+    /// What decides its rows, as [`fingerprint::canonical`] has it.
+    pub projection: String,
+}
+
+impl Load {
+    /// Records to read at most.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.extents.iter().map(Extent::records).sum()
+    }
+
+    /// The ranges to read.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Range> {
+        extents::ranges(&self.topic.name, &self.extents)
+    }
+
+    /// Whether it is a source, staged for queries.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        self.kept_as.starts_with("source.")
+    }
+
+    /// The source that it reads.
+    #[must_use]
+    pub fn source(&self) -> &SourcePart {
+        // A load is a copy, which has one.
+        &self.view.sources()[0]
+    }
+}
+
+/// One query view, derived from staged sources.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// The view.
+    pub view: View,
+    /// Where it is derived.
+    pub shadow: Shadow,
+}
+
+/// A plan, printed before anything is written.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The run's id.
+    pub run: String,
+    /// The playbook's name.
+    pub playbook: String,
+    /// The views asked for.
+    pub views: Vec<View>,
+    /// Tables loaded from the log: copy views, then staged sources.
+    pub loads: Vec<Load>,
+    /// Views derived from them.
+    pub derived: Vec<Derived>,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+    /// Why it must not run; empty when it may.
+    pub refusals: Vec<String>,
+    /// What was asked.
+    pub options: Options,
+}
+
+impl Plan {
+    /// The views that it rebuilds, each with its shadow.
+    pub fn targets(&self) -> impl Iterator<Item = (&View, &Shadow)> {
+        let loaded = self.loads.iter().filter(|l| !l.shadow.staged);
+        let derived = self.derived.iter().filter(|d| !d.shadow.staged);
+        let derived = derived.map(|d| (&d.view, &d.shadow));
+        loaded.map(|l| (&l.view, &l.shadow)).chain(derived)
+    }
+
+    /// The sources that it stages; `None` where no view is a query.
+    #[must_use]
+    pub fn staging(&self) -> Option<Staging> {
+        let loaded = self.loads.iter().map(|l| &l.shadow);
+        let derived = self.derived.iter().map(|d| &d.shadow);
+        let staged = loaded.chain(derived).filter(|s| s.staged);
+        let shadows: Vec<Shadow> = staged.cloned().collect();
+        let run = shadows.first()?.run.clone();
+        Some(Staging {
+            run,
+            name: self.playbook.clone(),
+            shadows,
+        })
+    }
+
+    /// The tables that it replaces, for a message.
+    #[must_use]
+    pub fn tables(&self) -> String {
+        let names: Vec<String> = self
+            .targets()
+            .map(|(view, _)| view.table.table.to_string())
+            .collect();
+        names.join(", ")
+    }
+
+    /// What is shown of it.
+    #[must_use]
+    pub fn report(&self) -> PlanReport {
+        let view = |view: &View| PlanView {
+            view: view.name.clone(),
+            table: view.table.table.to_string(),
+            rows: view.table.rows_estimate,
+            bytes: view.table.bytes,
+        };
+        let load = |load: &Load| PlanLoad {
+            into: load.view.name.clone(),
+            staged: load.shadow.staged,
+            topic: load.topic.name.clone(),
+            extents: load
+                .extents
+                .iter()
+                .map(|e| (e.partition, e.start, e.end, e.log_end))
+                .collect(),
+            order: load.order.to_string(),
+        };
+        PlanReport {
+            strategy: match self.options.begin {
+                Begin::Zero => "big-bang",
+                Begin::Snapshot(_) | Begin::Offsets(_) => "partial",
+            },
+            run: self.run.clone(),
+            views: self.views.iter().map(view).collect(),
+            in_place: self.options.stage_only,
+            loads: self.loads.iter().map(load).collect(),
+            swaps: !self.options.no_swap,
+            checks: self.checks(),
+            notes: self.notes.clone(),
+            refusals: self.refusals.clone(),
+        }
+    }
+
+    /// Whether the shadows are compared with the primary: not when they end at some earlier offset, since the primary has
+    /// moved on from there.
+    #[must_use]
+    pub fn checks(&self) -> bool {
+        !self.options.no_check && self.options.until.is_empty()
+    }
+}
+
+/// Makes the plan of a replay of some views.
+///
+/// # Errors
+/// When a system cannot be asked. Reasons to refuse are part of the plan.
+pub async fn plan(
+    systems: &Systems,
+    playbook: &str,
+    views: &[View],
+    run: String,
+    options: Options,
+) -> Result<Plan> {
+    let mut making = Making {
+        systems,
+        topics: BTreeMap::new(),
+        plan: Plan {
+            run,
+            playbook: playbook.to_owned(),
+            views: views.to_vec(),
+            loads: Vec::new(),
+            derived: Vec::new(),
+            notes: Vec::new(),
+            refusals: Vec::new(),
+            options,
+        },
+    };
+    if let Some(down) = systems.primary.down() {
+        making.without_primary(&down.to_string());
+    }
+    for view in views {
+        making.view(view).await?;
+    }
+    making.sources(views).await?;
+    for source in sources_of(views) {
+        suits::projector(systems, &source.topic, &mut making.plan).await?;
+    }
+    making.plan.notes.dedup();
+    let Options { begin, until, .. } = &making.plan.options;
+    let mut outside = extents::outside("--until", until, &making.topics);
+    if let Begin::Offsets(from) = begin {
+        outside.extend(extents::outside("--from-offsets", from, &making.topics));
+    }
+    making.plan.refusals.extend(outside);
+    making.plan.refusals.dedup();
+    Ok(making.plan)
+}
+
+/// Every source of these views, once.
+fn sources_of(views: &[View]) -> Vec<&SourcePart> {
+    let mut sources: BTreeMap<&str, &SourcePart> = BTreeMap::new();
+    for source in views.iter().flat_map(View::sources) {
+        sources.insert(&source.name, source);
+    }
+    sources.into_values().collect()
+}
+
+/// A plan being made.
+struct Making<'a> {
+    systems: &'a Systems,
+    /// One look at each topic, so that what is loaded from one of them ends at one cut.
+    topics: BTreeMap<String, (Topic, String)>,
+    plan: Plan,
+}
+
+impl Making<'_> {
+    async fn view(&mut self, view: &View) -> Result<()> {
+        let targets = self.plan.targets().count();
+        let run = match targets {
+            0 => self.plan.run.clone(),
+            nth => format!("{}_{}", self.plan.run, nth + 1),
+        };
+        let refused = verify::refuse_same_table(self.systems, view).await;
+        if let Err(refused) = refused {
+            let refused = refused.downcast::<crate::strategies::Refused>()?;
+            self.plan.refusals.push(refused.to_string());
+        }
+        if !self.plan.options.stage_only {
+            self.beside(view).await?;
+        }
+        match &view.origin {
+            Origin::Copy { .. } if self.plan.options.stage_only => {
+                let (apart, run) = (apart(view), self.staging_run());
+                self.load(apart, view, run, true).await
+            }
+            Origin::Copy { .. } => self.load(view.clone(), view, run, false).await,
+            Origin::Query { .. } => {
+                let refusals = suits::derivable(self.systems, view).await?;
+                self.plan.refusals.extend(refusals);
+                let shadow = if self.plan.options.stage_only {
+                    shadow(&apart(view), self.staging_run(), 0, true)
+                } else {
+                    shadow(view, run, 0, false)
+                };
+                if let Begin::Snapshot(base) = &self.plan.options.begin {
+                    let misfit = base.misfit(&kept_as(view), &fingerprint::canonical(view));
+                    self.plan.refusals.extend(misfit);
+                }
+                let view = view.clone();
+                self.plan.derived.push(Derived { view, shadow });
+                Ok(())
+            }
+        }
+    }
+
+    /// Why the view's table cannot be replaced.
+    async fn beside(&mut self, view: &View) -> Result<()> {
+        if !self.plan.options.no_swap {
+            let hanging = suits::hanging(&self.systems.read_store, view).await?;
+            self.plan.refusals.extend(hanging);
+        }
+        if let Some(scope) = &view.scope {
+            self.plan.refusals.push(format!(
+                "view {} owns only a part of its table (scope: {scope}); such a table is never swapped",
+                view.name
+            ));
+        }
+        Ok(())
+    }
+
+    fn staging_run(&self) -> String {
+        format!("{}_src", self.plan.run)
+    }
+
+    /// A primary that does not answer can be done without, where nobody wants to be told that the result equals it.
+    fn without_primary(&mut self, down: &str) {
+        if !self.plan.options.no_check {
+            self.plan.refusals.push(format!(
+                "the primary does not answer ({down}), so that the result cannot be compared with it; --no-check goes on without"
+            ));
+        }
+        self.plan.notes.push(
+            "the primary does not answer: a key that the log does not hold whole stops the run"
+                .to_owned(),
+        );
+    }
+
+    /// The sources of the query views among these, each staged once.
+    async fn sources(&mut self, views: &[View]) -> Result<()> {
+        let queries: Vec<View> = views
+            .iter()
+            .filter(|v| matches!(v.origin, Origin::Query { .. }))
+            .cloned()
+            .collect();
+        for source in sources_of(&queries) {
+            let (staged, left_out) = staged(source);
+            if !left_out.is_empty() {
+                self.plan.notes.push(format!(
+                    "source {} is staged without {}, which cannot be read from a log",
+                    source.name,
+                    left_out.join(", ")
+                ));
+            }
+            let run = self.staging_run();
+            self.source(staged, run).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self, built: View, view: &View, run: String, staged: bool) -> Result<()> {
+        let (kept_as, projection) = (kept_as(view), fingerprint::canonical(view));
+        self.add(built, run, staged, kept_as, projection).await
+    }
+
+    async fn source(&mut self, staged: View, run: String) -> Result<()> {
+        let kept_as = format!("source.{}", staged.name);
+        let projection = fingerprint::canonical(&staged);
+        self.add(staged, run, true, kept_as, projection).await
+    }
+
+    async fn add(
+        &mut self,
+        view: View,
+        run: String,
+        is_staged: bool,
+        kept_as: String,
+        projection: String,
+    ) -> Result<()> {
+        let source = view.sources()[0].clone();
+        let (topic, topic_id) = self.topic(&source.topic).await?;
+        let Options { begin, until, .. } = &self.plan.options;
+        let (extents, refusals) = extents::of(&topic, begin, until);
+        let kept_order = match begin {
+            Begin::Snapshot(base) => {
+                self.plan
+                    .refusals
+                    .extend(base.misfit(&kept_as, &projection));
+                base.order(&kept_as)
+            }
+            _ => None,
+        };
+        self.plan.refusals.extend(refusals);
+        let order = match kept_order {
+            Some(order) => order,
+            None => {
+                let notes = &mut self.plan.notes;
+                extents::order(self.systems, &source, &topic, &extents, notes).await?
+            }
+        };
+        self.plan
+            .refusals
+            .extend(extents::compaction(&topic, &extents));
+        self.plan.refusals.extend(suits::types(&view));
+        let shadow = shadow(&view, run, order.words(), is_staged);
+        self.plan.loads.push(Load {
+            view,
+            topic,
+            topic_id,
+            extents,
+            order,
+            shadow,
+            kept_as,
+            projection,
+        });
+        Ok(())
+    }
+
+    /// A topic, and what tells it from another of its name.
+    async fn topic(&mut self, name: &str) -> Result<(Topic, String)> {
+        if let Some((topic, id)) = self.topics.get(name) {
+            return Ok((topic.clone(), id.clone()));
+        }
+        let (log, asked) = (self.systems.log().await?, name.to_owned());
+        let (topic, id) = blocking(move || {
+            let topic = log.topic(&asked)?;
+            let id = log
+                .identity(&asked)?
+                .unwrap_or_else(|| "unknown".to_owned());
+            Ok::<_, StreamError>((topic, id))
+        })
+        .await?;
+        if let Begin::Snapshot(base) = &self.plan.options.begin {
+            let (topic, id) = (&topic, id.as_str());
+            self.plan.refusals.extend(base.broken(&Now { topic, id }));
+        }
+        self.topics
+            .insert(name.to_owned(), (topic.clone(), id.clone()));
+        Ok((topic, id))
+    }
+}
