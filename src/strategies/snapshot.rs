@@ -26,6 +26,7 @@ use crate::snapshot::{
 };
 use crate::store::{Acts, Shadow, StateBatch, StoreError, WritePermit};
 use crate::strategies::compare::Comparison;
+use crate::stream::{StreamError, Topic};
 
 /// What is asked of a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +74,9 @@ pub async fn create(
     stop: Arc<AtomicBool>,
 ) -> Result<(Manifest, Outcome)> {
     let at = now_ms();
+    let ids = topic_ids(systems, plan).await?;
     staged(systems, plan, permit, progress, stop, async |mut folded| {
-        let manifest = folded.write(&place, at).await?;
+        let manifest = folded.write(&place, &ids, at).await?;
         let id = manifest.id.clone();
         let outcome = if options.verify {
             folded.known_good(&place, &id, options).await?
@@ -110,6 +112,29 @@ pub async fn verify(
     let id = base.id().to_owned();
     staged(systems, plan, permit, progress, stop, async |mut folded| {
         folded.known_good(&place, &id, options).await
+    })
+    .await
+}
+
+/// By topic, what tells it from others of its name.
+type TopicIds = BTreeMap<String, String>;
+
+/// The ids of the topics as the plan saw them: taken before they are read, so that one made anew underway is another.
+async fn topic_ids(systems: &Systems, plan: &Plan) -> Result<TopicIds> {
+    let log = systems.log().await?;
+    let topics: BTreeMap<String, Topic> = plan
+        .loads
+        .iter()
+        .map(|l| (l.topic.name.clone(), l.topic.clone()))
+        .collect();
+    blocking(move || {
+        let mut ids = TopicIds::new();
+        for (name, topic) in topics {
+            if let Some(id) = log.identity(&topic)? {
+                ids.insert(name, id);
+            }
+        }
+        Ok::<_, StreamError>(ids)
     })
     .await
 }
@@ -177,9 +202,9 @@ impl<'a> Folded<'a> {
     }
 
     /// Writes everything as it is now.
-    async fn write(&mut self, place: &Place, at_ms: i64) -> Result<Manifest> {
+    async fn write(&mut self, place: &Place, ids: &TopicIds, at_ms: i64) -> Result<Manifest> {
         let plan = self.pipeline.plan;
-        let mut writer = place.create(self.draft(at_ms)?, &plan.run)?;
+        let mut writer = place.create(self.draft(ids, at_ms)?, &plan.run)?;
         for load in &plan.loads {
             self.pipeline.stage(&format!("writing {}", load.kept_as))?;
             writer = self.table(writer, &load.shadow, kept_table(load)).await?;
@@ -193,7 +218,7 @@ impl<'a> Folded<'a> {
         blocking(move || writer.finish()).await
     }
 
-    fn draft(&self, at_ms: i64) -> Result<Draft> {
+    fn draft(&self, ids: &TopicIds, at_ms: i64) -> Result<Draft> {
         let plan = self.pipeline.plan;
         let mut parts: BTreeMap<String, Part> = BTreeMap::new();
         let mut topics: BTreeMap<&str, TopicCut> = BTreeMap::new();
@@ -207,7 +232,8 @@ impl<'a> Folded<'a> {
                     last_seen: self.pipeline.last_seen(at),
                 },
             );
-            topics.insert(&load.topic.name, cut(load, at_ms));
+            let id = ids.get(&load.topic.name).cloned();
+            topics.insert(&load.topic.name, cut(load, id, at_ms));
             if let Some(id) = &load.topic.cluster_id {
                 cluster.clone_from(id);
             }
@@ -377,7 +403,7 @@ fn table(name: String, kind: TableKind, shadow: &Shadow) -> Table {
     }
 }
 
-fn cut(load: &Load, at_ms: i64) -> TopicCut {
+fn cut(load: &Load, id: Option<String>, at_ms: i64) -> TopicCut {
     let partitions = load.extents.iter().map(|e| PartitionCut {
         partition: e.partition,
         next_offset: e.end,
@@ -385,7 +411,7 @@ fn cut(load: &Load, at_ms: i64) -> TopicCut {
     });
     TopicCut {
         topic: load.topic.name.clone(),
-        id: load.topic_id.clone(),
+        id: id.unwrap_or_else(|| base::UNTOLD.to_owned()),
         partitions: partitions.collect(),
     }
 }

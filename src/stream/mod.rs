@@ -8,6 +8,7 @@
 
 mod archive;
 mod error;
+mod identity;
 mod kafka;
 pub mod limits;
 mod progress;
@@ -16,8 +17,6 @@ mod types;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::projection::record::Record;
 
@@ -104,47 +103,6 @@ impl Log {
             Log::Kafka(kafka) => kafka.peek(ranges, per_partition),
             Log::Archive(archive) => archive.peek(ranges, per_partition),
         }
-    }
-
-    /// What tells a topic from another that was made later under the same name: its id; for an archive, a hash of its first
-    /// record. `None` where nothing tells it.
-    ///
-    /// # Errors
-    /// As [`Log::topic`].
-    pub fn identity(&self, topic: &str) -> Result<Option<String>, StreamError> {
-        match self {
-            Log::Kafka(kafka) => kafka.topic_id(topic),
-            Log::Archive(_) => self.first_record(topic),
-        }
-    }
-
-    fn first_record(&self, topic: &str) -> Result<Option<String>, StreamError> {
-        let extents = self.topic(topic)?.extents;
-        let Some(extent) = extents.iter().find(|e| e.start < e.end) else {
-            return Ok(None);
-        };
-        let range = Range {
-            topic: topic.into(),
-            partition: extent.partition,
-            from: extent.start,
-            to: extent.end,
-        };
-        let mut hash = Sha256::new();
-        self.scan(&[range], |record| {
-            hash.update(format!("{}:{}\n", record.at.partition, record.at.offset));
-            for part in [record.key, record.value] {
-                hash.update(
-                    part.map_or(-1, |p| i64::try_from(p.len()).unwrap_or(0))
-                        .to_be_bytes(),
-                );
-                hash.update(part.unwrap_or_default());
-            }
-            ControlFlow::Break(())
-        })?;
-        let hash = hash.finalize();
-        Ok(Some(
-            hash.iter().take(16).map(|b| format!("{b:02x}")).collect(),
-        ))
     }
 
     /// For each partition the first offset whose record was written at `time_ms` (milliseconds since 1970) or later; its

@@ -30,12 +30,12 @@ pub struct Base {
     parts: BTreeMap<String, Part>,
 }
 
-/// A topic as it is now, and what tells it from another.
+/// A topic as it is now.
 pub struct Now<'a> {
     /// The topic.
     pub topic: &'a Topic,
-    /// Its id.
-    pub id: &'a str,
+    /// Why it is not the one that the snapshot was made of.
+    pub replaced: Option<String>,
 }
 
 impl Base {
@@ -60,6 +60,14 @@ impl Base {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What told a topic from others when it was made.
+    #[must_use]
+    pub fn topic_id(&self, topic: &str) -> Option<&str> {
+        let topics = &self.snapshot.manifest().draft.topics;
+        let cut = topics.iter().find(|t| t.topic == topic)?;
+        (cut.id != UNTOLD).then_some(cut.id.as_str())
     }
 
     /// Where it was cut.
@@ -145,10 +153,10 @@ impl Base {
             ));
             return reasons;
         };
-        if cut.id != now.id {
+        if let Some(why) = &now.replaced {
             reasons.push(format!(
-                "topic {} was made anew since snapshot {id}: it had the id {}, now it has {}; {left}",
-                topic.name, cut.id, now.id
+                "topic {} was made anew since snapshot {id}: {why}; {left}",
+                topic.name
             ));
             return reasons;
         }
@@ -196,6 +204,9 @@ fn forgotten(topic: &Topic, cut: &PartitionCut, id: &str, left: &str) -> Option<
         )
     })
 }
+
+/// What stands in the place of a topic's id where nothing tells topics apart.
+pub const UNTOLD: &str = "unknown";
 
 /// What an archive is called in the place of a cluster.
 pub const ARCHIVE: &str = "archive";

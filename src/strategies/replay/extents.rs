@@ -108,12 +108,12 @@ pub(super) fn of(
 pub(super) fn outside(
     flag: &str,
     named: &[(String, i32, i64)],
-    topics: &BTreeMap<String, (Topic, String)>,
+    topics: &BTreeMap<String, Topic>,
 ) -> Vec<String> {
     let is_there = |(name, partition, _): &&(String, i32, i64)| {
         topics
             .get(name)
-            .is_some_and(|(t, _)| t.extents.iter().any(|e| e.partition == *partition))
+            .is_some_and(|t| t.extents.iter().any(|e| e.partition == *partition))
     };
     let names: Vec<&str> = topics.keys().map(String::as_str).collect();
     named

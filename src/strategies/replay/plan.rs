@@ -53,8 +53,6 @@ pub struct Load {
     pub topic: Topic,
     /// What is read of each partition.
     pub extents: Vec<Extent>,
-    /// The topic's id.
-    pub topic_id: String,
     /// The order chosen.
     pub order: Order,
     /// Where it is loaded.
@@ -259,7 +257,7 @@ fn sources_of(views: &[View]) -> Vec<&SourcePart> {
 struct Making<'a> {
     systems: &'a Systems,
     /// One look at each topic, so that what is loaded from one of them ends at one cut.
-    topics: BTreeMap<String, (Topic, String)>,
+    topics: BTreeMap<String, Topic>,
     plan: Plan,
 }
 
@@ -377,7 +375,7 @@ impl Making<'_> {
         projection: String,
     ) -> Result<()> {
         let source = view.sources()[0].clone();
-        let (topic, topic_id) = self.topic(&source.topic).await?;
+        let topic = self.topic(&source.topic).await?;
         let Options { begin, until, .. } = &self.plan.options;
         let (extents, refusals) = extents::of(&topic, begin, until);
         let kept_order = match begin {
@@ -405,7 +403,6 @@ impl Making<'_> {
         self.plan.loads.push(Load {
             view,
             topic,
-            topic_id,
             extents,
             order,
             shadow,
@@ -415,26 +412,34 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// A topic, and what tells it from another of its name.
-    async fn topic(&mut self, name: &str) -> Result<(Topic, String)> {
-        if let Some((topic, id)) = self.topics.get(name) {
-            return Ok((topic.clone(), id.clone()));
+    /// A topic, looked at once.
+    async fn topic(&mut self, name: &str) -> Result<Topic> {
+        if let Some(topic) = self.topics.get(name) {
+            return Ok(topic.clone());
         }
+        let base = match &self.plan.options.begin {
+            Begin::Snapshot(base) => Some(Arc::clone(base)),
+            Begin::Zero | Begin::Offsets(_) => None,
+        };
         let (log, asked) = (self.systems.log().await?, name.to_owned());
-        let (topic, id) = blocking(move || {
+        let (topic, broken) = blocking(move || {
             let topic = log.topic(&asked)?;
-            let id = log
-                .identity(&asked)?
-                .unwrap_or_else(|| "unknown".to_owned());
-            Ok::<_, StreamError>((topic, id))
+            let Some(base) = base else {
+                return Ok((topic, Vec::new()));
+            };
+            let replaced = match base.topic_id(&asked) {
+                Some(id) => log.replaced(&topic, id)?,
+                None => None,
+            };
+            let broken = base.broken(&Now {
+                topic: &topic,
+                replaced,
+            });
+            Ok::<_, StreamError>((topic, broken))
         })
         .await?;
-        if let Begin::Snapshot(base) = &self.plan.options.begin {
-            let (topic, id) = (&topic, id.as_str());
-            self.plan.refusals.extend(base.broken(&Now { topic, id }));
-        }
-        self.topics
-            .insert(name.to_owned(), (topic.clone(), id.clone()));
-        Ok((topic, id))
+        self.plan.refusals.extend(broken);
+        self.topics.insert(name.to_owned(), topic.clone());
+        Ok(topic)
     }
 }
