@@ -18,6 +18,7 @@ pub mod numeric;
 pub mod query;
 pub mod record;
 pub mod rule;
+pub mod seen;
 pub mod text;
 pub mod types;
 pub mod version;

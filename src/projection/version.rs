@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::record::Position;
+use super::seen::Seen;
+use super::seen::SourceIdentity;
 
 /// The one total order of a source, chosen in the plan. Mixing rules from pair to pair would be no order: the
 /// winner would then depend on arrival.
@@ -160,32 +162,6 @@ pub struct IdentityChanged {
     pub now: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    connector: String,
-    name: String,
-    database: String,
-    server: u64,
-}
-
-impl Known {
-    fn is(&self, other: &Identity<'_>) -> bool {
-        self.server == other.server
-            && self.name == other.name
-            && self.database == other.database
-            && self.connector == other.connector
-    }
-
-    fn identity(&self) -> Identity<'_> {
-        Identity {
-            connector: &self.connector,
-            name: &self.name,
-            database: &self.database,
-            server: self.server,
-        }
-    }
-}
-
 /// Stamps every change of one source with its [`Version`]. It remembers, for each partition, the last position seen,
 /// for the records that carry none.
 #[derive(Clone, Debug)]
@@ -195,7 +171,7 @@ pub struct Guard {
     /// By partition: every record looks here, so it is an index and no map.
     last: Vec<Option<[u64; 3]>>,
     /// By epoch.
-    identities: Vec<Option<Known>>,
+    origins: Vec<Option<SourceIdentity>>,
 }
 
 impl Guard {
@@ -206,24 +182,30 @@ impl Guard {
             order,
             epochs,
             last: Vec::new(),
-            identities: Vec::new(),
+            origins: Vec::new(),
         }
     }
 
-    /// The last position seen in each partition: what a guard that goes on from here must know.
+    /// What a guard that goes on from here must know.
     #[must_use]
-    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
+    pub fn seen(&self) -> Seen {
         let last = (0..).zip(&self.last);
-        last.filter_map(|(partition, words)| Some((partition, (*words)?)))
-            .collect()
+        Seen {
+            positions: last
+                .filter_map(|(partition, words)| Some((partition, (*words)?)))
+                .collect(),
+            origins: self.origins.clone(),
+            deleted: Vec::new(),
+        }
     }
 
     /// This guard, going on where another one stood.
     #[must_use]
-    pub fn after(mut self, last_seen: &[(i32, [u64; 3])]) -> Guard {
-        for (partition, words) in last_seen {
+    pub fn after(mut self, seen: &Seen) -> Guard {
+        for (partition, words) in &seen.positions {
             *slot(&mut self.last, *partition) = Some(*words);
         }
+        self.origins.clone_from(&seen.origins);
         self
     }
 
@@ -276,8 +258,8 @@ impl Guard {
         epoch: u8,
         now: &Identity<'_>,
     ) -> Result<(), IdentityChanged> {
-        let identity = slot(&mut self.identities, i32::from(epoch));
-        match identity {
+        let origin = slot(&mut self.origins, i32::from(epoch));
+        match origin {
             Some(known) if known.is(now) => Ok(()),
             Some(known) => Err(IdentityChanged {
                 at: at.to_string(),
@@ -285,13 +267,7 @@ impl Guard {
                 now: now.to_string(),
             }),
             None => {
-                let known = Known {
-                    connector: now.connector.to_owned(),
-                    name: now.name.to_owned(),
-                    database: now.database.to_owned(),
-                    server: now.server,
-                };
-                *identity = Some(known);
+                *origin = Some(SourceIdentity::from(now));
                 Ok(())
             }
         }

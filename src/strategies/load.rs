@@ -17,6 +17,7 @@ use crate::projection::counts::Counts;
 use crate::projection::decode::{Decoded, Decoder};
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
+use crate::projection::seen::Seen;
 use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
@@ -407,9 +408,9 @@ impl Loader {
         &self.next
     }
 
-    /// The last source position seen in each partition: with `next` and the state, all that a later record needs.
+    /// What was seen of the log: with `next` and the state, all that a later record needs.
     #[must_use]
-    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
-        self.decoder.last_seen()
+    pub fn seen(&self) -> Seen {
+        self.decoder.seen()
     }
 }

@@ -229,7 +229,7 @@ impl<'a> Folded<'a> {
                 Part {
                     projection: load.projection.clone(),
                     order: Some(base::order_word(&load.order)),
-                    last_seen: self.pipeline.last_seen(at),
+                    seen: self.pipeline.seen(at),
                 },
             );
             let id = ids.get(&load.topic.name).cloned();

@@ -13,6 +13,7 @@ use trueup::projection::change::Key;
 use trueup::projection::counts::Counts;
 use trueup::projection::decode::{Decoder, Source};
 use trueup::projection::mapping::{From, Mapping, Target, Test, key_of};
+use trueup::projection::seen::Seen;
 use trueup::projection::types::{Column, ColumnType};
 use trueup::projection::version::{Guard, Order, Version};
 use trueup::report::progress::{Progress, Show};
@@ -23,7 +24,7 @@ use trueup::strategies::load::{self, Loader};
 use trueup::strategies::settle::Settler;
 use trueup::stream::{Archive, ArchiveConfig, Log, Range};
 
-use crate::oracle::{self, Columns, Op, Record};
+use crate::oracle::{self, Columns, Record};
 use crate::support::{seed, size};
 
 const TOPIC: &str = "shop.public.t";
@@ -85,20 +86,24 @@ async fn one_history(
     let file = folder.path().join("log.jsonl");
     std::fs::write(&file, oracle::archive(TOPIC, history)).expect("written");
     let mut case = Case::new(store, schema, &mut rng, file, history).await;
-    let cuts = case.cuts(&mut rng, history);
+    let cuts = case.cuts(&mut rng);
 
-    let whole = case.begin(format!("whole-{number}"), &[]).await;
+    let whole = case
+        .begin(format!("whole-{number}"), &Seen::default())
+        .await;
     let whole = case.round(whole, None, None).await;
     let at_once = case.state().await.expect("settled");
     case.end(whole).await;
     assert_eq!(shown(&at_once.0), expected(&case, history));
 
-    let first = case.begin(format!("first-{number}"), &[]).await;
+    let first = case
+        .begin(format!("first-{number}"), &Seen::default())
+        .await;
     let first = case.round(first, None, Some(&cuts[0])).await;
     let first = case.round(first, Some(&cuts[0]), Some(&cuts[1])).await;
     let half = case.state().await.expect("settled");
     let next = first.loader.next().to_vec();
-    let seen = first.loader.last_seen();
+    let seen = first.loader.seen();
     case.end(first).await;
 
     let mut second = case.begin(format!("second-{number}"), &seen).await;
@@ -179,25 +184,20 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Three places in every partition, one behind the other. None is between a delete and its tombstone, which a new
-    /// decoder would take for a delete of its own.
-    fn cuts(&self, rng: &mut StdRng, history: &[Record]) -> Vec<BTreeMap<i32, i64>> {
+    /// Three places in every partition, one behind the other.
+    fn cuts(&self, rng: &mut StdRng) -> Vec<BTreeMap<i32, i64>> {
         let mut cuts = vec![BTreeMap::new(); 3];
         for (partition, end) in &self.ends {
             let mut places: Vec<i64> = (0..3).map(|_| rng.random_range(0..=*end)).collect();
             places.sort_unstable();
-            for (cut, mut place) in cuts.iter_mut().zip(places) {
-                let tombstone = |r: &&Record| r.op == Op::Tombstone && r.partition == *partition;
-                for record in history.iter().filter(tombstone) {
-                    place += i64::from(record.offset == place);
-                }
+            for (cut, place) in cuts.iter_mut().zip(places) {
                 cut.insert(*partition, place);
             }
         }
         cuts
     }
 
-    async fn begin(&mut self, run: String, seen: &[(i32, [u64; 3])]) -> Load {
+    async fn begin(&mut self, run: String, seen: &Seen) -> Load {
         self.shadow.run = run;
         let begun = self.store.begin(&self.permit, &self.shadow).await;
         begun.expect("begun");
@@ -207,11 +207,11 @@ impl<'a> Case<'a> {
             key: vec![0],
             former: Vec::new(),
         };
-        let guard = Guard::new(Order::Lsn, Vec::new()).after(seen);
+        let guard = Guard::new(Order::Lsn, Vec::new());
         let encoder = self.store.encoder(&self.shadow);
         Load {
             loader: Loader::new(
-                Decoder::new(source, guard),
+                Decoder::new(source, guard).after(seen),
                 self.mapping.clone(),
                 encoder,
                 64 << 20,

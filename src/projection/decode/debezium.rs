@@ -11,6 +11,7 @@ use super::{DecodeError, Decoded, Ignored, Source, order_word};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
 use crate::projection::record::{Position, Record};
+use crate::projection::seen::Seen;
 use crate::projection::types::Column;
 use crate::projection::version::{Guard, Identity, Order, Stamp};
 
@@ -54,10 +55,28 @@ impl Decoder {
         }
     }
 
-    /// The last position seen in each partition, as [`Guard::after`] takes it.
+    /// What a decoder that goes on from here must know.
     #[must_use]
-    pub fn last_seen(&self) -> Vec<(i32, [u64; 3])> {
-        self.guard.last_seen()
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.guard.seen();
+        // A key that is no text is no Debezium key, and its tombstone is one more delete of it.
+        let text = |(partition, key): (&i32, &Vec<u8>)| {
+            Some((*partition, String::from_utf8(key.clone()).ok()?))
+        };
+        seen.deleted = self.deleted.iter().filter_map(text).collect();
+        seen.deleted.sort();
+        seen
+    }
+
+    /// This decoder, going on where another one stopped.
+    #[must_use]
+    pub fn after(mut self, seen: &Seen) -> Decoder {
+        self.guard = self.guard.after(seen);
+        let deleted = seen.deleted.iter();
+        self.deleted = deleted
+            .map(|(partition, key)| (*partition, key.clone().into_bytes()))
+            .collect();
+        self
     }
 
     /// Pushes the changes of a record.

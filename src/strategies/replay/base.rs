@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::projection::seen::Seen;
 use crate::projection::version::Order;
 use crate::snapshot::{PartitionCut, Snapshot};
 use crate::store::StateBatch;
@@ -19,8 +20,8 @@ pub struct Part {
     pub projection: String,
     /// The order of its source; nothing for a query.
     pub order: Option<String>,
-    /// The last source position seen in each partition.
-    pub last_seen: Vec<(i32, [u64; 3])>,
+    /// What its load had seen of the log.
+    pub seen: Seen,
 }
 
 /// A snapshot, as a plan looks at it.
@@ -84,10 +85,11 @@ impl Base {
         read_order(self.parts.get(table)?.order.as_deref()?)
     }
 
-    /// The last source position seen in each partition.
+    /// What a table's load had seen of the log.
     #[must_use]
-    pub fn last_seen(&self, table: &str) -> &[(i32, [u64; 3])] {
-        self.parts.get(table).map_or(&[], |p| &p.last_seen)
+    pub fn seen(&self, table: &str) -> Seen {
+        let part = self.parts.get(table);
+        part.map(|p| p.seen.clone()).unwrap_or_default()
     }
 
     /// The rows and tombstones of a table.

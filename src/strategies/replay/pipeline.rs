@@ -15,6 +15,7 @@ use crate::projection::change::Key;
 use crate::projection::counts::Counts;
 use crate::projection::decode::Decoder;
 use crate::projection::mapping::key_of;
+use crate::projection::seen::Seen;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
 use crate::store::{Acts, NextOffset, Store, WritePermit};
@@ -66,12 +67,12 @@ impl<'a> Pipeline<'a> {
                 .view
                 .decoded()
                 .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
-            let mut guard = Guard::new(load.order.clone(), load.source().epochs.clone());
+            let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
+            let mut decoder = Decoder::new(source, guard);
             if let Begin::Snapshot(base) = &plan.options.begin {
-                guard = guard.after(base.last_seen(&load.kept_as));
+                decoder = decoder.after(&base.seen(&load.kept_as));
             }
             let encoder = store(systems, load).encoder(&load.shadow);
-            let decoder = Decoder::new(source, guard);
             let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
             states.push(State {
                 loader: Some(loader),
@@ -303,11 +304,11 @@ impl<'a> Pipeline<'a> {
         next
     }
 
-    /// What a snapshot has to know of one load beside its rows: the last source position seen in each partition.
+    /// What a snapshot has to know of one load beside its rows.
     #[must_use]
-    pub fn last_seen(&self, at: usize) -> Vec<(i32, [u64; 3])> {
+    pub fn seen(&self, at: usize) -> Seen {
         let loader = self.states[at].loader.as_ref();
-        loader.map(Loader::last_seen).unwrap_or_default()
+        loader.map(Loader::seen).unwrap_or_default()
     }
 
     /// Keys whose row the log did not hold whole.
