@@ -79,10 +79,13 @@ impl Base {
         cut.partitions.iter().find(|p| p.partition == partition)
     }
 
-    /// The order of a table's source.
+    /// The order of a table's source; `None` where it holds nothing that an order was chosen for.
     #[must_use]
     pub fn order(&self, table: &str) -> Option<Order> {
-        read_order(self.parts.get(table)?.order.as_deref()?)
+        let stored = self.snapshot.manifest().table(table)?;
+        let is_empty = stored.rows.count == 0 && stored.gone.is_none();
+        let order = read_order(self.parts.get(table)?.order.as_deref()?);
+        order.filter(|order| *order != Order::Offset || !is_empty)
     }
 
     /// What a table's load had seen of the log.

@@ -378,23 +378,12 @@ impl Making<'_> {
         let topic = self.topic(&source.topic).await?;
         let Options { begin, until, .. } = &self.plan.options;
         let (extents, refusals) = extents::of(&topic, begin, until);
-        let kept_order = match begin {
-            Begin::Snapshot(base) => {
-                self.plan
-                    .refusals
-                    .extend(base.misfit(&kept_as, &projection));
-                base.order(&kept_as)
-            }
-            _ => None,
-        };
+        if let Begin::Snapshot(base) = begin {
+            let misfit = base.misfit(&kept_as, &projection);
+            self.plan.refusals.extend(misfit);
+        }
         self.plan.refusals.extend(refusals);
-        let order = match kept_order {
-            Some(order) => order,
-            None => {
-                let notes = &mut self.plan.notes;
-                extents::order(self.systems, &source, &topic, &extents, notes).await?
-            }
-        };
+        let order = self.order(&kept_as, &source, &topic, &extents).await?;
         self.plan
             .refusals
             .extend(extents::compaction(&topic, &extents));
@@ -410,6 +399,34 @@ impl Making<'_> {
             projection,
         });
         Ok(())
+    }
+
+    /// The order in which a source's changes are taken: that of the snapshot, where there is one.
+    async fn order(
+        &mut self,
+        kept_as: &str,
+        source: &SourcePart,
+        topic: &Topic,
+        extents: &[Extent],
+    ) -> Result<Order> {
+        let (kept, id) = match &self.plan.options.begin {
+            Begin::Snapshot(base) => (base.order(kept_as), base.id().to_owned()),
+            Begin::Zero | Begin::Offsets(_) => (None, String::new()),
+        };
+        if let Some(positions) = kept.clone().filter(|kept| *kept != Order::Offset) {
+            return Ok(positions);
+        }
+        let notes = &mut self.plan.notes;
+        let offered = extents::order(self.systems, source, topic, extents, notes).await?;
+        let Some(kept) = kept.filter(|kept| *kept != offered) else {
+            return Ok(offered);
+        };
+        self.plan.refusals.push(format!(
+            "snapshot {id} took the records of {} by their offsets, and those after its cut carry a {offered}: \
+             the two are not one order; create a new one",
+            topic.name
+        ));
+        Ok(kept)
     }
 
     /// A topic, looked at once.
