@@ -1,23 +1,26 @@
-//! A log far larger than memory: what a load holds is bounded.
+//! A log far larger than memory: what a load, a snapshot and a partial replay hold is bounded.
 
 use std::io::Write as _;
 
-use crate::support::embedded::Embedded;
+use crate::support::embedded::{Embedded, usual_playbook};
 use crate::support::{command, seed, size, text};
 
 /// Peak memory of a load, in MiB: the limit that the design sets.
 const PEAK_MIB_MAX: u64 = 512;
 
-/// Writes events of keys in random order, packed; each key's events ascend by position.
-fn generate(path: &std::path::Path, keys: u64, events: u64, seed: u64) {
+/// Writes some of the events of keys in random order, packed; each key's events ascend by position.
+fn generate(path: &std::path::Path, keys: u64, events: std::ops::Range<u64>, seed: u64) {
     let mut out = zstd::Encoder::new(std::fs::File::create(path).unwrap(), 1).unwrap();
     let mut next = [0u64; 4];
-    for n in 0..events {
+    for n in 0..events.end {
         // A full-period walk over the keys, so that each comes equally often and never twice in a row.
         let id = n.wrapping_mul(2_654_435_761).wrapping_add(seed) % keys;
         let partition = usize::try_from(id % 4).unwrap();
         let offset = next[partition];
         next[partition] += 1;
+        if n < events.start {
+            continue;
+        }
         let (lsn, ms) = (1_000 + n, 1_700_000_000_000 + n / 100);
         writeln!(
             out,
@@ -37,44 +40,34 @@ fn peak_mib(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
-#[test]
-fn a_large_log_is_loaded_in_bounded_memory() {
-    let seed = seed() % 1_000_003;
-    let (keys, events) = (
-        size(50_000, 5_000_000) as u64,
-        size(200_000, 20_000_000) as u64,
-    );
-    let system = Embedded::usual();
-    generate(&system.path("log.jsonl"), keys, events, seed);
+/// Runs the program to its end: the greatest memory that it took, in MiB, and its one JSON object.
+fn peak_of(system: &Embedded, args: &[&str]) -> (u64, serde_json::Value) {
     let began = std::time::Instant::now();
     let playbook = text(&system.path("playbook.yaml"));
-    let mut child = command(&[
-        "replay",
-        "big-bang",
-        &playbook,
-        "--yes",
-        "--no-check",
-        "--quiet",
-        "--format",
-        "json",
-    ])
-    .stdout(std::process::Stdio::piped())
-    .spawn()
-    .unwrap();
+    let flags = [&playbook, "--yes", "--quiet", "--format", "json"];
+    let mut child = command(&[&args[..2], &flags, &args[2..]].concat())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
         peak = peak.max(peak_mib(child.id()).unwrap_or(0));
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{:?}", output.status);
-    let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{args:?}: {:?}", output.status);
     println!(
-        "{events} events of {keys} keys: {peak} MiB at most, {:?}; {}",
-        began.elapsed(),
-        done["counts"]
+        "{}: {peak} MiB at most, {:?}",
+        args.join(" "),
+        began.elapsed()
     );
-    assert_eq!(done["counts"]["read"], events);
+    assert!(peak < PEAK_MIB_MAX, "{args:?}: {peak} MiB");
+    (peak, serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// Every key has its newest row, which is one of the last.
+#[track_caller]
+fn holds_the_newest(system: &Embedded, keys: u64, events: u64) {
     assert_eq!(
         system.rows("read.db", "SELECT count(*) FROM copy"),
         [[keys.to_string()]]
@@ -85,5 +78,42 @@ fn a_large_log_is_loaded_in_bounded_memory() {
         oldest >= events - keys - keys / 2,
         "a key kept an old version: {oldest}"
     );
-    assert!(peak < PEAK_MIB_MAX, "{peak} MiB");
+}
+
+#[test]
+fn a_large_log_is_loaded_in_bounded_memory() {
+    let seed = seed() % 1_000_003;
+    let (keys, events) = (
+        size(50_000, 5_000_000) as u64,
+        size(200_000, 20_000_000) as u64,
+    );
+    let system = Embedded::usual();
+    generate(&system.path("log.jsonl"), keys, 0..events, seed);
+    let (_, done) = peak_of(&system, &["replay", "big-bang", "--no-check"]);
+    println!("{events} events of {keys} keys: {}", done["counts"]);
+    assert_eq!(done["counts"]["read"], events);
+    holds_the_newest(&system, keys, events);
+}
+
+#[test]
+fn a_large_snapshot_is_made_and_gone_on_from_in_bounded_memory() {
+    let seed = seed() % 1_000_003;
+    let (keys, events) = (200_000, size(400_000, 5_000_000) as u64);
+    let cut = events / 4 * 3;
+    let system = Embedded::usual();
+    generate(&system.path("log.jsonl"), keys, 0..cut, seed);
+    let (_, made) = peak_of(&system, &["snapshot", "create"]);
+    assert_eq!(made["snapshot"]["tables"][0]["rows"], keys);
+
+    generate(&system.path("later.jsonl"), keys, cut..events, seed);
+    system.playbook(&usual_playbook().replace("log.jsonl", "[log.jsonl, later.jsonl]"));
+    let from_latest = ["--snapshot", "latest", "--unverified", "--no-check"];
+    let args = [&["replay", "partial"][..], &from_latest].concat();
+    let (_, done) = peak_of(&system, &args);
+    println!(
+        "{events} events of {keys} keys, cut at {cut}: {}",
+        done["counts"]
+    );
+    assert_eq!(done["counts"]["read"], events - cut);
+    holds_the_newest(&system, keys, events);
 }
