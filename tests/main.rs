@@ -19,6 +19,7 @@ mod lag;
 mod laws;
 mod memory;
 mod oracle;
+mod partial;
 mod kafka {
     pub mod projector;
     pub mod stream;
