@@ -34,4 +34,5 @@ mod stores {
     pub mod sqlite;
     pub mod state;
 }
+mod tails;
 mod tidy;

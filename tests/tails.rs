@@ -98,7 +98,8 @@ impl System {
     fn spoil(&self) {
         self.live
             .reads("UPDATE read.accounts SET balance = balance + 1 WHERE account_id % 7 = 0");
-        self.live.reads("DELETE FROM read.branches WHERE branch_id = 1");
+        self.live
+            .reads("DELETE FROM read.branches WHERE branch_id = 1");
     }
 
     #[track_caller]
@@ -115,7 +116,8 @@ impl System {
     /// What a run has staged is gone with it.
     #[track_caller]
     fn nothing_is_staged(&self) {
-        let schemas = "SELECT string_agg(nspname, ' ') FROM pg_namespace WHERE nspname LIKE 'trueup\\_%'";
+        let schemas =
+            "SELECT string_agg(nspname, ' ') FROM pg_namespace WHERE nspname LIKE 'trueup\\_%'";
         assert_eq!(self.live.postgres.sql("tu_tails_scratch", schemas), "");
     }
 }
@@ -144,7 +146,11 @@ fn only_the_tail_is_read() {
     };
     // With the rows themselves that makes five records a row; the snapshots leave the last 50, 10 and 1 % of them.
     let mut snapshots = Vec::new();
-    for (writes, tail) in [(&[1_000, 500][..], 50), (&[500, 1_000, 500], 10), (&[450], 1)] {
+    for (writes, tail) in [
+        (&[1_000, 500][..], 50),
+        (&[500, 1_000, 500], 10),
+        (&[450], 1),
+    ] {
         for thousandths in writes {
             system.write(*thousandths);
         }
@@ -160,7 +166,15 @@ fn only_the_tail_is_read() {
     for (tail, id) in &snapshots {
         system.spoil();
         let (done, took, peak) = system.measured(&[
-            "replay", "partial", "{}", "--snapshot", id, "--yes", "--quiet", "--format", "json",
+            "replay",
+            "partial",
+            "{}",
+            "--snapshot",
+            id,
+            "--yes",
+            "--quiet",
+            "--format",
+            "json",
         ]);
         system.equal();
         // Both the copy and the staged source read it.

@@ -226,6 +226,12 @@ pub async fn plan(
     if let Some(down) = systems.primary.down() {
         making.without_primary(&down.to_string());
     }
+    if let Begin::Offsets(_) = making.plan.options.begin {
+        making.plan.notes.push(
+            "a key whose newest change was delivered before these records (events that overtook each other) gets an older row: verify afterwards"
+                .to_owned(),
+        );
+    }
     for view in views {
         making.view(view).await?;
     }
