@@ -194,6 +194,7 @@ fn systems_that_are_away() {
     let system = with_log("");
     system.playbook(&usual_playbook().replace("sqlite:primary.db", "sqlite:nowhere.db"));
     refused(&system, 4, &["nowhere.db"]);
+    the_primary_is_away(&system);
     let password = "not-to-be-seen";
     let yaml = usual_playbook();
     system.playbook(&yaml.replace(
@@ -213,6 +214,38 @@ fn systems_that_are_away() {
         .trueup(&["replay", "big-bang", "{}", "--yes"])
         .exit(4)
         .says(&["127.0.0.1:1"]);
+}
+
+/// What the log says can be built without it, once somebody says what its columns are.
+#[track_caller]
+fn the_primary_is_away(system: &Embedded) {
+    let away = usual_playbook().replace("sqlite:primary.db", "sqlite:nowhere.db");
+    let replay = ["replay", "big-bang", "{}", "--yes"];
+    system
+        .trueup(&replay)
+        .exit(4)
+        .says(&["`types:`", "nowhere.db"]);
+    let of_source = "topic: shop.main.t,";
+    assert!(away.contains(of_source), "{away}");
+    let typed = format!("{of_source} types: {{ id: INTEGER, a: TEXT, b: INTEGER }}, key: [id],");
+    system.playbook(&away.replace(of_source, &typed));
+    system
+        .trueup(&replay)
+        .exit(4)
+        .says(&["--no-check", "nowhere.db"]);
+    let unchecked = [
+        "replay",
+        "big-bang",
+        "{}",
+        "--yes",
+        "--no-check",
+        "--no-swap",
+    ];
+    system.trueup(&unchecked).exit(0);
+    // Where the primary does answer, it is believed.
+    let wrong = usual_playbook().replace(of_source, &typed.replace("b: INTEGER", "b: TEXT"));
+    system.playbook(&wrong);
+    system.trueup(&replay).exit(2).says(&["column b", "TEXT"]);
 }
 
 #[test]

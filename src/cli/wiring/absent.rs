@@ -28,27 +28,31 @@ struct Known {
 /// The tables of all sources.
 ///
 /// # Errors
-/// When a source is not known well enough, or two of them do not agree.
+/// That the primary does not answer, when too little is known of a source to do without; a refusal when two of those that
+/// know it do not agree.
 pub(super) async fn tables(playbook: &Playbook, systems: &Systems) -> Result<Tables> {
     let mut tables = Tables::new();
-    let mut refusals = Vec::new();
+    let (mut unknown, mut refusals) = (Vec::new(), Vec::new());
     for source in &playbook.sources {
         let mut known = Vec::new();
         known.extend(snapshot(&Place::open(&playbook.snapshots), source)?);
         known.extend(topic(systems, source).await?);
         known.extend(written(systems.staging(), source));
-        match agreed(source, &known, systems.staging()) {
+        refusals.extend(disagreement(source, &known));
+        match table(source, &known, systems.staging()) {
             Ok(table) => drop(tables.insert(source.name.clone(), table)),
-            Err(problem) => refusals.push(problem),
+            Err(problem) => unknown.push(problem),
         }
     }
-    if refusals.is_empty() {
-        return Ok(tables);
+    if !refusals.is_empty() {
+        return Err(Refused(refusals).into());
     }
-    if let Some(down) = systems.primary.down() {
-        refusals.insert(0, format!("the primary does not answer ({down})"));
+    match systems.primary.down() {
+        Some(down) if !unknown.is_empty() => {
+            Err(anyhow::Error::from(down).context(unknown.join("\n")))
+        }
+        _ => Ok(tables),
     }
-    Err(Refused(refusals).into())
 }
 
 /// Problems of `types:` that the primary itself does not bear out.
@@ -143,25 +147,30 @@ fn written(store: &Store, source: &Source) -> Option<Known> {
     })
 }
 
-fn agreed(source: &Source, known: &[Known], store: &Store) -> Result<Catalog, String> {
+/// Where two of those that know a source do not agree.
+fn disagreement(source: &Source, known: &[Known]) -> Option<String> {
+    let (first, others) = known.split_first()?;
+    others.iter().find_map(|other| {
+        other.columns.iter().find_map(|column| {
+            let before = first.columns.iter().find(|c| c.name == column.name)?;
+            (before.kind != column.kind).then(|| {
+                format!(
+                    "source {}: column {} is a {} in {} and a {} in {}",
+                    source.name, column.name, before.kind, first.who, column.kind, other.who
+                )
+            })
+        })
+    })
+}
+
+fn table(source: &Source, known: &[Known], store: &Store) -> Result<Catalog, String> {
     let name = &source.name;
     let Some(first) = known.first() else {
         return Err(format!(
-            "source {name}: neither a snapshot, nor a schema in topic {}, nor `types:` says what columns it has; write `types:` and `key:`",
+            "source {name}: neither a snapshot, nor a schema in topic {}, nor `types:` says what columns it has; write `types:` and `key:` to do without the primary",
             source.topic
         ));
     };
-    for other in &known[1..] {
-        for column in &other.columns {
-            let before = first.columns.iter().find(|c| c.name == column.name);
-            if let Some(before) = before.filter(|b| b.kind != column.kind) {
-                return Err(format!(
-                    "source {name}: column {} is a {} in {} and a {} in {}",
-                    column.name, before.kind, first.who, column.kind, other.who
-                ));
-            }
-        }
-    }
     let key = known.iter().map(|k| &k.key).find(|k| !k.is_empty());
     let Some(key) = key else {
         return Err(format!(

@@ -224,7 +224,15 @@ pub async fn plan(
         },
     };
     if let Some(down) = systems.primary.down() {
-        making.without_primary(&down.to_string());
+        if !making.plan.options.no_check {
+            let hint =
+                "the result could not be compared with the primary; --no-check goes on without it";
+            return Err(anyhow::Error::from(down).context(hint));
+        }
+        making.plan.notes.push(
+            "the primary does not answer: a key that the log does not hold whole stops the run"
+                .to_owned(),
+        );
     }
     if let Begin::Offsets(_) = making.plan.options.begin {
         making.plan.notes.push(
@@ -324,19 +332,6 @@ impl Making<'_> {
 
     fn staging_run(&self) -> String {
         format!("{}_src", self.plan.run)
-    }
-
-    /// A primary that does not answer can be done without, where nobody wants to be told that the result equals it.
-    fn without_primary(&mut self, down: &str) {
-        if !self.plan.options.no_check {
-            self.plan.refusals.push(format!(
-                "the primary does not answer ({down}), so that the result cannot be compared with it; --no-check goes on without"
-            ));
-        }
-        self.plan.notes.push(
-            "the primary does not answer: a key that the log does not hold whole stops the run"
-                .to_owned(),
-        );
     }
 
     /// The sources of the query views among these, each staged once.
