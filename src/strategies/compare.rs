@@ -95,6 +95,13 @@ impl<'a> Comparison<'a> {
         self
     }
 
+    /// Whether a column's values in two rows are the same by its rule.
+    #[must_use]
+    pub fn same(&self, at: usize, one: &Row<'_>, two: &Row<'_>) -> bool {
+        let rule = self.rules.get(at).unwrap_or(&Rule::Exact);
+        rule.equal(&one[at], &two[at])
+    }
+
     /// Names of the compared columns.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {

@@ -254,13 +254,27 @@ impl Run<'_> {
                 self.done.healed += 1;
                 continue;
             };
-            if self.plan.selection.repair(difference).as_ref() == Some(planned) {
+            if self.is_as_planned(self.plan.selection.repair(difference), planned) {
                 ready.push(planned.clone());
             } else {
                 moved.push(planned.key.clone());
             }
         }
         Ok(ready)
+    }
+
+    /// Whether a repair is still the planned one. A row that is asked for again may come with another order or another last
+    /// digit, where the rules of the columns leave them open.
+    fn is_as_planned(&self, now: Option<Repair>, planned: &Repair) -> bool {
+        let Some(now) = now.filter(|now| now.before == planned.before) else {
+            return false;
+        };
+        match (&now.after, &planned.after) {
+            (Some(now), Some(planned)) => {
+                (0..planned.len()).all(|at| self.comparison.same(at, now, planned))
+            }
+            (now, planned) => now == planned,
+        }
     }
 
     async fn write(&mut self, repairs: &[Repair], moved: &mut Vec<Key<'static>>) -> Result<()> {
@@ -340,7 +354,7 @@ impl Run<'_> {
                 let columns = &self.plan.selection.columns;
                 (0..after.len())
                     .filter(|at| columns.is_empty() || columns.contains(at))
-                    .all(|at| after[at] == now[at])
+                    .all(|at| self.comparison.same(at, after, now))
             }
             _ => false,
         }
