@@ -95,6 +95,9 @@ pub struct Catalog {
     pub primary_key: Vec<String>,
     /// Columns of every unique key without a predicate, the primary key included.
     pub unique_keys: Vec<Vec<String>>,
+    /// Columns of every other index over plain columns without a predicate: what queries of this table count on to be
+    /// quick. Empty where the database is not asked for them.
+    pub indexes: Vec<Vec<String>>,
     /// About how many rows it has; `None` when the database does not know.
     pub rows_estimate: Option<u64>,
     /// Its size on disk in bytes, indexes included; 0 when unknown.

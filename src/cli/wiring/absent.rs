@@ -189,6 +189,7 @@ fn table(source: &Source, known: &[Known], store: &Store) -> Result<Catalog, Str
         columns: first.columns.iter().map(column).collect(),
         primary_key: key.clone(),
         unique_keys: vec![key.clone()],
+        indexes: Vec::new(),
         rows_estimate: None,
         bytes: 0,
     })

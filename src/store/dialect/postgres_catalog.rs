@@ -54,15 +54,16 @@ pub fn columns(oid: i64) -> String {
     )
 }
 
-/// Every unique key without a predicate or an expression, the primary key first: primary, columns.
+/// Every B-tree index without a predicate or an expression, the primary key first: columns, primary, unique.
 #[must_use]
-pub fn unique_keys(oid: i64) -> String {
+pub fn indexes(oid: i64) -> String {
     format!(
-        "SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place) FROM pg_index i \
+        "SELECT array_agg(a.attname::text ORDER BY k.place), i.indisprimary, i.indisunique FROM pg_index i \
+         JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam AND m.amname = 'btree' \
          CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
          LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
-         WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
-         AND k.place <= i.indnkeyatts GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC, i.indexrelid"
+         WHERE i.indrelid = {oid} AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+         AND k.place <= i.indnkeyatts GROUP BY i.indexrelid, i.indisprimary, i.indisunique ORDER BY i.indisprimary DESC, i.indexrelid"
     )
 }
 

@@ -323,6 +323,7 @@ pub(super) mod tests {
                 columns,
                 primary_key: vec!["id".to_owned()],
                 unique_keys: Vec::new(),
+                indexes: Vec::new(),
                 rows_estimate: None,
                 bytes: 0,
             },

@@ -42,15 +42,27 @@ fn sql_type<'a>(shadow: &'a Shadow, name: &str) -> &'a str {
         .map_or("text", |c| c.sql_type.as_str())
 }
 
-/// The key of a staged table, and what the planner wants to know.
+/// The key of a staged table, the indexes that queries of its source count on, and what the planner wants to know.
 #[must_use]
 pub fn build(shadow: &Shadow) -> String {
     let name = table(&shadow_table(shadow));
     format!(
-        "CREATE UNIQUE INDEX IF NOT EXISTS {} ON {name} ({}); ANALYZE {name}",
+        "CREATE UNIQUE INDEX IF NOT EXISTS {} ON {name} ({}); {}ANALYZE {name}",
         quoted(&suffixed(shadow, "_trueup_key")),
-        list(key_names(shadow))
+        list(key_names(shadow)),
+        indexes(shadow, &name, "_trueup_index")
     )
+}
+
+fn indexes(shadow: &Shadow, name: &str, suffix: &str) -> String {
+    let create = |(nth, columns): (usize, &Vec<String>)| {
+        format!(
+            "CREATE INDEX IF NOT EXISTS {} ON {name} ({}); ",
+            quoted(&suffixed(shadow, &format!("{suffix}_{nth}"))),
+            list(columns.iter().map(String::as_str))
+        )
+    };
+    shadow.live.indexes.iter().enumerate().map(create).collect()
 }
 
 /// What a query reads in place of the source.
@@ -80,8 +92,9 @@ pub fn expose(shadow: &Shadow, exact: bool) -> String {
     if exact {
         format!(
             "{drop}; CREATE TABLE {to} WITH (autovacuum_enabled = false) AS SELECT {columns} FROM {from}; \
-             ALTER TABLE {to} ADD PRIMARY KEY ({}); ANALYZE {to}",
-            list(key_names(shadow))
+             ALTER TABLE {to} ADD PRIMARY KEY ({}); {}ANALYZE {to}",
+            list(key_names(shadow)),
+            indexes(shadow, &to, "_trueup_lookup")
         )
     } else {
         format!("{drop}; CREATE VIEW {to} AS SELECT {columns} FROM {from}")
@@ -132,6 +145,9 @@ mod tests {
     fn a_staged_table() {
         insta::assert_snapshot!(create(&shadow()), @r#"CREATE TABLE "trueup_r1"."accounts" ("id" bigint, "Name" character varying(5), trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint) WITH (autovacuum_enabled = false); CREATE TABLE "trueup_r1"."accounts_trueup_later" ("id" bigint, "Name" text, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint, trueup_arrival bigint, trueup_gone boolean, trueup_holes integer[]); CREATE TABLE "trueup_r1"."accounts_trueup_gone" ("id" bigint, trueup_partition integer, trueup_offset bigint, trueup_rank bytea, trueup_clock bigint)"#);
         insta::assert_snapshot!(build(&shadow()), @r#"CREATE UNIQUE INDEX IF NOT EXISTS "accounts_trueup_key" ON "trueup_r1"."accounts" ("id"); ANALYZE "trueup_r1"."accounts""#);
+        let mut looked_up = shadow();
+        looked_up.live.indexes = vec![vec!["Name".to_owned(), "id".to_owned()]];
+        insta::assert_snapshot!(build(&looked_up), @r#"CREATE UNIQUE INDEX IF NOT EXISTS "accounts_trueup_key" ON "trueup_r1"."accounts" ("id"); CREATE INDEX IF NOT EXISTS "accounts_trueup_index_0" ON "trueup_r1"."accounts" ("Name", "id"); ANALYZE "trueup_r1"."accounts""#);
         insta::assert_snapshot!(expose(&shadow(), false), @r#"DO $$ BEGIN IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('"trueup_r1"."accounts_trueup_rows"') AND relkind = 'v') THEN DROP VIEW "trueup_r1"."accounts_trueup_rows"; ELSE DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_rows"; END IF; END $$; CREATE VIEW "trueup_r1"."accounts_trueup_rows" AS SELECT "id", "Name" FROM "trueup_r1"."accounts""#);
         insta::assert_snapshot!(expose(&shadow(), true), @r#"DO $$ BEGIN IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('"trueup_r1"."accounts_trueup_rows"') AND relkind = 'v') THEN DROP VIEW "trueup_r1"."accounts_trueup_rows"; ELSE DROP TABLE IF EXISTS "trueup_r1"."accounts_trueup_rows"; END IF; END $$; CREATE TABLE "trueup_r1"."accounts_trueup_rows" WITH (autovacuum_enabled = false) AS SELECT "id", "Name" FROM "trueup_r1"."accounts"; ALTER TABLE "trueup_r1"."accounts_trueup_rows" ADD PRIMARY KEY ("id"); ANALYZE "trueup_r1"."accounts_trueup_rows""#);
         insta::assert_snapshot!(fill(&shadow(), "SELECT 1 AS id -- one"), @r#"

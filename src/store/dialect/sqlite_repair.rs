@@ -136,6 +136,7 @@ mod tests {
                 columns,
                 primary_key: Vec::new(),
                 unique_keys: Vec::new(),
+                indexes: Vec::new(),
                 rows_estimate: None,
                 bytes: 0,
             },

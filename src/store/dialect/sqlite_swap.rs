@@ -187,6 +187,7 @@ mod tests {
                 columns,
                 primary_key: vec!["id".to_owned()],
                 unique_keys,
+                indexes: Vec::new(),
                 rows_estimate: None,
                 bytes: 0,
             },

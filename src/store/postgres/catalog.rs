@@ -100,17 +100,22 @@ impl Postgres {
         let columns = all(&mut connection, &questions::columns(id))
             .await
             .map_err(fail)?;
-        let keys = all(&mut connection, &questions::unique_keys(id))
+        let found = all(&mut connection, &questions::indexes(id))
             .await
             .map_err(fail)?;
         let mut primary_key = Vec::new();
-        let mut unique_keys = Vec::new();
-        for row in &keys {
-            let key: Vec<String> = get(row, 1)?;
-            if get::<bool>(row, 0)? {
-                primary_key.clone_from(&key);
+        let (mut unique_keys, mut indexes) = (Vec::new(), Vec::new());
+        for row in &found {
+            let columns: Vec<String> = get(row, 0)?;
+            if get::<bool>(row, 1)? {
+                primary_key.clone_from(&columns);
             }
-            unique_keys.push(key);
+            let is_unique: bool = get(row, 2)?;
+            if is_unique {
+                unique_keys.push(columns);
+            } else {
+                indexes.push(columns);
+            }
         }
         let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(Catalog {
@@ -122,6 +127,7 @@ impl Postgres {
             columns: columns.iter().map(column).collect::<Result<_, _>>()?,
             primary_key,
             unique_keys,
+            indexes,
             rows_estimate: get::<Option<i64>>(relation, 4)?.map(unsigned),
             bytes: unsigned(get(relation, 5)?),
         })

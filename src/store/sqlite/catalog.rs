@@ -101,6 +101,8 @@ pub(super) async fn catalog(store: &Sqlite, table: &TableName) -> Result<Catalog
         columns,
         primary_key,
         unique_keys,
+        // A query that lacks an index makes one for itself.
+        indexes: Vec::new(),
     })
 }
 

@@ -35,6 +35,7 @@ fn table(name: &str, columns: &str) -> Catalog {
         id: 0,
         columns,
         unique_keys: Vec::from_iter((!primary_key.is_empty()).then(|| primary_key.clone())),
+        indexes: Vec::new(),
         primary_key,
         rows_estimate: None,
         bytes: 0,

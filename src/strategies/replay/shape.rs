@@ -26,6 +26,8 @@ pub(super) fn apart(view: &View) -> View {
         schema: None,
         name: name + &hash,
     };
+    // Nobody looks anything up there.
+    apart.table.indexes.clear();
     apart
 }
 
@@ -41,6 +43,18 @@ pub(super) fn shadow(view: &View, run: String, rank_words: usize, staged: bool) 
         rank_words,
         staged,
     }
+}
+
+/// By which columns else queries of the primary find rows quickly; they count on it in a staging area too.
+fn lookups(table: &Catalog, columns: &[&CatalogColumn]) -> Vec<Vec<String>> {
+    let is_here = |name: &String| columns.iter().any(|c| c.column.name == *name);
+    table
+        .unique_keys
+        .iter()
+        .chain(&table.indexes)
+        .filter(|index| !table.primary_key.starts_with(index) && index.iter().all(is_here))
+        .cloned()
+        .collect()
 }
 
 /// A source as a copy of itself, and the columns that are left out: those that cannot be read from a log, and those that the
@@ -67,6 +81,7 @@ pub fn staged(source: &SourcePart) -> (View, Vec<String>) {
             columns: columns.iter().map(|c| (*c).clone()).collect(),
             primary_key: source.table.primary_key.clone(),
             unique_keys: vec![source.table.primary_key.clone()],
+            indexes: lookups(&source.table, &columns),
             rows_estimate: source.table.rows_estimate,
             bytes: 0,
         },
