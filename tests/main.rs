@@ -28,6 +28,7 @@ mod pipe;
 mod playbooks;
 mod query;
 mod reconcile;
+mod shop;
 mod snapshots;
 mod stores {
     pub mod postgres;

@@ -105,20 +105,11 @@ impl Live {
         count.parse().unwrap()
     }
 
-    /// Waits until the log has all that the primary has committed, and gives how long that took. A logical message is
-    /// what the slot can be seen to pass: it stays before the end of the last transaction until something follows.
+    /// Waits until the log has all that the primary has committed, and gives how long that took.
     #[track_caller]
     pub fn captured(&self) -> Duration {
-        let began = Instant::now();
-        let at = self.primary("SELECT pg_logical_emit_message(false, 'test', 'captured')");
-        let sql = format!(
-            "SELECT confirmed_flush_lsn >= '{at}' FROM pg_replication_slots WHERE slot_name = '{}'",
-            self.slot()
-        );
-        until("the slot has passed what was written", || {
-            self.primary(&sql) == "t"
-        });
-        began.elapsed()
+        self.postgres
+            .captured(&format!("{}_primary", self.name), self.slot())
     }
 
     /// The keys whose row in a read table is not the primary's, each with both rows.

@@ -1,6 +1,7 @@
 //! What the tests share: running the built program, a folder of one's own, a small system on SQLite and an archive, and
 //! seeds that are printed.
 
+pub mod carried;
 pub mod embedded;
 pub mod live;
 pub mod pair;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
+use super::projector::until;
 use super::service;
 
 /// PostgreSQL of the tests.
@@ -48,6 +50,36 @@ impl Postgres {
             .output()
             .unwrap();
         out(&output)
+    }
+
+    /// Runs a file of SQL, in which `:name` stands for a variable.
+    #[track_caller]
+    pub fn file(&self, database: &str, file: &Path, variables: &[(&str, String)]) {
+        let mut psql = self.program("psql");
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database)]);
+        for (name, value) in variables {
+            psql.arg("-v").arg(format!("{name}={value}"));
+        }
+        out(&psql.arg("-f").arg(file).output().unwrap());
+    }
+
+    /// Waits until what a replication slot carries has all that a database has committed, and gives how long that took. A
+    /// logical message is what the slot can be seen to pass: it stays before the end of the last transaction until
+    /// something follows.
+    #[track_caller]
+    pub fn captured(&self, database: &str, slot: &str) -> Duration {
+        let began = Instant::now();
+        let at = self.sql(
+            database,
+            "SELECT pg_logical_emit_message(false, 'test', 'captured')",
+        );
+        let sql = format!(
+            "SELECT confirmed_flush_lsn >= '{at}' FROM pg_replication_slots WHERE slot_name = '{slot}'"
+        );
+        until("the slot has passed what was written", || {
+            self.sql(database, &sql) == "t"
+        });
+        began.elapsed()
     }
 
     /// A schema as `pg_dump -s` has it, without the token that differs from run to run.
