@@ -13,13 +13,13 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 const FUNCTIONS: &str = "
 SET search_path = shop;
 CREATE FUNCTION pg_temp.an_order(share float8) RETURNS bigint LANGUAGE sql STABLE AS
-$$ SELECT id FROM shop.orders WHERE id >= share * (SELECT max(id) FROM shop.orders) ORDER BY id LIMIT 1 $$;
+$$ SELECT id FROM shop.orders WHERE id >= (share * (SELECT max(id) FROM shop.orders))::bigint ORDER BY id LIMIT 1 $$;
 CREATE FUNCTION pg_temp.a_customer(share float8) RETURNS bigint LANGUAGE sql STABLE AS
-$$ SELECT id FROM shop.customers WHERE id >= share * (SELECT max(id) FROM shop.customers) ORDER BY id LIMIT 1 $$;
+$$ SELECT id FROM shop.customers WHERE id >= (share * (SELECT max(id) FROM shop.customers))::bigint ORDER BY id LIMIT 1 $$;
 CREATE FUNCTION pg_temp.a_product(share float8) RETURNS bigint LANGUAGE sql STABLE AS
-$$ SELECT id FROM shop.products WHERE id >= share * (SELECT max(id) FROM shop.products) ORDER BY id LIMIT 1 $$;
+$$ SELECT id FROM shop.products WHERE id >= (share * (SELECT max(id) FROM shop.products))::bigint ORDER BY id LIMIT 1 $$;
 CREATE FUNCTION pg_temp.a_category(share float8) RETURNS int LANGUAGE sql STABLE AS
-$$ SELECT id FROM shop.categories WHERE id >= share * (SELECT max(id) FROM shop.categories) ORDER BY id LIMIT 1 $$;
+$$ SELECT id FROM shop.categories WHERE id >= (share * (SELECT max(id) FROM shop.categories))::int ORDER BY id LIMIT 1 $$;
 ";
 
 /// A transaction at random, as SQL.

@@ -31,10 +31,16 @@ const STALLED: Duration = Duration::from_millis(500);
 
 /// Waits until this is true; panics with `what` where it does not become so.
 #[track_caller]
-pub fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(PATIENCE, what, is_true);
+}
+
+/// The same, for what may take longer.
+#[track_caller]
+pub fn until_within(patience: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !is_true() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use super::projector::until;
+use super::projector::until_within;
 use super::service;
+
+/// A connector may still be at the rows that were there before it.
+const SNAPSHOT: Duration = Duration::from_secs(300);
 
 /// PostgreSQL of the tests.
 pub struct Postgres {
@@ -76,7 +79,7 @@ impl Postgres {
         let sql = format!(
             "SELECT confirmed_flush_lsn >= '{at}' FROM pg_replication_slots WHERE slot_name = '{slot}'"
         );
-        until("the slot has passed what was written", || {
+        until_within(SNAPSHOT, "the slot has passed what was written", || {
             self.sql(database, &sql) == "t"
         });
         began.elapsed()
