@@ -55,7 +55,9 @@ fn empty_tables_are_drift(shop: &Shop) {
     for (view, found) in VIEWS.iter().zip(found) {
         let rows = shop.primary(&format!("SELECT count(*) FROM reports.{}", view.name));
         assert_eq!(found["view"], view.name);
-        assert_eq!(found["missing"].to_string(), rows, "{found}");
+        // So many that not all of them are looked at again are a case for a replay, and are counted apart.
+        let missing = ["missing", "unknown"].map(|kind| found[kind].as_u64().unwrap());
+        assert_eq!(missing.iter().sum::<u64>().to_string(), rows, "{found}");
         assert_eq!(
             (&found["extra"], &found["changed"]),
             (&0.into(), &0.into()),
