@@ -34,7 +34,7 @@ fn generate(path: &std::path::Path, keys: u64, events: std::ops::Range<u64>, see
 }
 
 /// The greatest resident size that the kernel has seen of a running process, in MiB.
-fn peak_mib(pid: u32) -> Option<u64> {
+pub fn peak_mib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)

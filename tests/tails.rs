@@ -1,10 +1,11 @@
 //! Partial replay on real services: snapshots taken on the way, each as the beginning of a replay of what came after it, and
 //! sources staged in a database of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::memory::peak_mib;
 use crate::support::live::Live;
 use crate::support::services::kafka_tool;
 use crate::support::{Ran, command, run, size, text};
@@ -129,14 +130,6 @@ impl Drop for System {
             "DROP DATABASE IF EXISTS tu_tails_scratch WITH (FORCE)",
         );
     }
-}
-
-/// The greatest resident size that the kernel has seen of a running process, in MiB.
-fn peak_mib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
-    let status = status.ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
 #[test]
