@@ -15,4 +15,6 @@ pub mod stream;
 
 pub mod projection;
 
+#[doc(hidden)]
+pub mod fault;
 pub mod limits;

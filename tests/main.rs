@@ -14,6 +14,7 @@ mod support;
 mod bad_input;
 mod completions;
 mod embedded;
+mod faults;
 mod init;
 mod lag;
 mod laws;

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::Position;
 use super::seen::Seen;
 use super::seen::SourceIdentity;
@@ -46,7 +48,9 @@ impl fmt::Display for Order {
 }
 
 /// The part of a version that comes from the source: epoch first, then the position's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Rank {
     /// Which epoch of the source: positions of two epochs cannot be compared.
     pub epoch: u8,
@@ -86,7 +90,7 @@ impl Rank {
 }
 
 /// The version of a change: ordered by rank, the offset breaking ties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// From the source.
     pub rank: Rank,

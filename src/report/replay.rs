@@ -247,6 +247,8 @@ pub struct DoneReport {
     pub checked: Option<u64>,
     /// Keys that still differ from it.
     pub differing: u64,
+    /// Keys that changed in the primary all the while, so that nothing can be said of them.
+    pub underway: u64,
 }
 
 /// What became of a view.
@@ -316,11 +318,20 @@ impl DoneReport {
         }
         match (self.checked, self.differing) {
             (None, _) => out.push_str("not compared with the primary\n"),
-            (Some(rows), 0) => out.push_str(&format!("{} rows equal the primary\n", grouped(rows))),
+            (Some(rows), 0) => out.push_str(&format!(
+                "{} rows equal the primary\n",
+                grouped(rows.saturating_sub(self.underway))
+            )),
             (Some(rows), n) => out.push_str(&format!(
                 "{} of {} rows differ from the primary, none of them newly; the log does not hold what the primary holds: reconcile repairs them\n",
                 grouped(n), grouped(rows)
             )),
+        }
+        if self.underway > 0 {
+            out.push_str(&format!(
+                "{} keys changed in the primary all the while, and were not decided: verify looks at them again\n",
+                grouped(self.underway)
+            ));
         }
         for view in &self.views {
             out.push_str(&view.text());
@@ -356,7 +367,7 @@ impl DoneReport {
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
             "settled": self.settled, "rows_checked": self.checked, "differing": self.differing,
-            "positions": next,
+            "underway": self.underway, "positions": next,
         })
         .to_string()
     }

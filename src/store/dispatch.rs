@@ -189,9 +189,9 @@ impl Acts for Store {
         permit: &WritePermit,
         shadow: &Shadow,
         batch: Batch,
-        next: &[NextOffset],
+        mark: &Mark,
     ) -> Result<(), StoreError> {
-        each!(self.append(permit, shadow, batch, next).await)
+        each!(self.append(permit, shadow, batch, mark).await)
     }
     async fn settle(
         &self,
@@ -206,8 +206,31 @@ impl Acts for Store {
         permit: &WritePermit,
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+        memo: &str,
     ) -> Result<(), StoreError> {
-        each!(self.replace(permit, shadow, rows).await)
+        each!(self.replace(permit, shadow, rows, memo).await)
+    }
+
+    async fn take_up(
+        &self,
+        permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+        binding: &str,
+    ) -> Result<bool, StoreError> {
+        each!(self.take_up(permit, name, run, binding).await)
+    }
+
+    async fn note(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+        each!(self.note(permit, run, note).await)
+    }
+
+    async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError> {
+        each!(self.unfinished(name).await)
+    }
+
+    async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
+        each!(self.memos(run).await)
     }
     async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {
         each!(self.state(shadow).await)

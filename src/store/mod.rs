@@ -27,7 +27,7 @@ pub use dispatch::{Engine, Store};
 pub use error::StoreError;
 pub use permit::WritePermit;
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
-pub use run::{RunKind, RunRecord, RunState, Start};
+pub use run::{Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
 
@@ -229,6 +229,15 @@ pub struct NextOffset {
     pub offset: i64,
 }
 
+/// Where a load stands: recorded in the transaction that brought it there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The offsets that it goes on at.
+    pub next: Vec<NextOffset>,
+    /// Whatever else the loader has to know to go on, in its own words; nothing is recorded of an empty one.
+    pub memo: String,
+}
+
 /// Collects the rows of one batch in the store's own bulk form, without I/O, so that it can run on the thread that
 /// reads the log. `first` is for a complete row whose key was not seen before; everything else is `again`.
 pub trait Encoder: Send {
@@ -287,6 +296,10 @@ pub trait Settle {
     /// # Errors
     /// As for `held`.
     fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>>;
+    /// What to remember with all of it, in its own words: asked for once, at the end.
+    fn memo(&self) -> String {
+        String::new()
+    }
 }
 
 /// What a swap did.
@@ -391,13 +404,30 @@ pub trait Acts {
     /// Creates trueup's own tables where they are missing, removes what dead runs on this table left behind, records
     /// the run and creates its shadow. Fails with `Busy` when another run on the table is alive.
     async fn begin(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
-    /// Appends a batch and its next offsets in one transaction.
+    /// Takes up a run that died, with everything that it built: its lock is taken as by [`Acts::begin`], and it is underway
+    /// again. `false`, with nothing changed, when it is not there any more, or is not bound to the same. `name` is what it
+    /// is recorded under: a table, or a staging area.
+    async fn take_up(
+        &self,
+        permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+        binding: &str,
+    ) -> Result<bool, StoreError>;
+    /// Notes in a run's record what it is bound to, and where it stands.
+    async fn note(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError>;
+    /// The runs that were begun to build something in place of this table or area and did not end, oldest first: dead, or
+    /// underway.
+    async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError>;
+    /// What the loads of a run remember, by table.
+    async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError>;
+    /// Appends a batch and where the load then stands in one transaction.
     async fn append(
         &self,
         permit: &WritePermit,
         shadow: &Shadow,
         batch: Batch,
-        next: &[NextOffset],
+        mark: &Mark,
     ) -> Result<(), StoreError>;
     /// Settles the keys that may occur more than once: each is handed over in order of arrival and replaced by what
     /// comes back, a row or a tombstone, which stay for later rounds. Atomic: after a failure it can be run again.
@@ -408,12 +438,13 @@ pub trait Acts {
         by: &mut dyn Settle,
     ) -> Result<(), StoreError>;
     /// Writes these rows into the shadow, replacing rows and tombstones of the same keys; `None` leaves a tombstone of that
-    /// version. One transaction.
+    /// version. `memo` is remembered as that of [`Settle::memo`] is. One transaction.
     async fn replace(
         &self,
         permit: &WritePermit,
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+        memo: &str,
     ) -> Result<(), StoreError>;
     /// What the shadow holds between a settle and the seal: rows, then tombstones, each in key order as [`Acts::rows`] has
     /// it, in one short read-only transaction. Fails while later changes wait.
@@ -422,7 +453,8 @@ pub trait Acts {
     async fn build(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
     /// A scan of the shadow instead of the live table.
     fn shadow_table(&self, shadow: &Shadow) -> TableName;
-    /// Takes off everything that only the load needed, carries foreign columns over, and gathers statistics.
+    /// Makes the shadow ready for the swap: foreign columns carried over as they are now, statistics gathered. It can still be
+    /// loaded after that.
     async fn seal(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
     /// Sessions whose snapshot is older than the load: they would see an empty table after a swap.
     async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError>;
@@ -455,7 +487,7 @@ pub trait Acts {
     ) -> Result<Vec<TableName>, StoreError>;
     /// Removes a staging area.
     async fn unstage(&self, permit: &WritePermit, run: &str) -> Result<(), StoreError>;
-    /// Empties a shadow.
+    /// Empties a shadow, and forgets where its load stood.
     async fn clear(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
     /// Fills an empty shadow with what a query gives, by the names of its columns.
     async fn fill(

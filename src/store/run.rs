@@ -102,6 +102,12 @@ pub struct RunRecord {
     pub ended_at: Option<String>,
     /// The run that it takes back.
     pub reverts: Option<String>,
+    /// What it is doing, or was when it died.
+    pub stage: Option<String>,
+    /// Whether somebody is at it.
+    pub alive: bool,
+    /// The offsets that it has been brought to, added up.
+    pub records: u64,
     /// Rows inserted.
     pub inserted: u64,
     /// Rows updated.
@@ -112,4 +118,39 @@ pub struct RunRecord {
     pub unconfirmed: u64,
     /// Of all these, those that a later run has taken back.
     pub undone: u64,
+}
+
+/// What a run's record says of it while it is underway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// What its work is bound to, in the words of whoever runs it; nothing leaves it as it is.
+    pub binding: Option<String>,
+    /// What it is doing.
+    pub stage: String,
+}
+
+/// A run that did not end: dead, or underway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its id.
+    pub run: String,
+    /// What its work is bound to; nothing when it died before that was noted.
+    pub binding: Option<String>,
+    /// What it was doing last.
+    pub stage: Option<String>,
+    /// When it began, as the database writes it in UTC.
+    pub started_at: String,
+    /// Whether somebody is at it.
+    pub alive: bool,
+}
+
+/// What the load of one table remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memo {
+    /// The table.
+    pub table: String,
+    /// From its last batch.
+    pub loaded: Option<String>,
+    /// From its last settling.
+    pub settled: Option<String>,
 }

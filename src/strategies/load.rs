@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use hashbrown::{DefaultHashBuilder, HashTable};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::fault;
 use crate::limits;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
@@ -22,7 +24,7 @@ use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
 use crate::store::{
-    Acts, Batch, Encoder, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
+    Acts, Batch, Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
 };
 use crate::stream::{Log, Range, ReadError};
 
@@ -78,14 +80,27 @@ pub struct Loader {
     next: Vec<NextOffset>,
     /// Which of `next` was advanced last.
     latest: usize,
+    /// Whether what the shadow begins with is in it whole.
+    begun: bool,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
 }
 
-/// A batch on its way, with the offsets that it brings the shadow to.
+/// A batch on its way, with what it brings the shadow to.
 struct Loaded {
     batch: Batch,
-    next: Vec<NextOffset>,
+    mark: Mark,
+}
+
+/// What a loader has to know beside the offsets to go on where another one stopped.
+#[derive(Serialize, Deserialize)]
+struct Memo {
+    /// Whether what the shadow began with is in it whole.
+    begun: bool,
+    next: Vec<(String, i32, i64)>,
+    arrival: u64,
+    seen: Seen,
+    counts: Counts,
 }
 
 impl Loader {
@@ -105,7 +120,43 @@ impl Loader {
             arrival: 0,
             next: Vec::new(),
             latest: 0,
+            begun: true,
             counts: Counts::default(),
+        }
+    }
+
+    /// Goes on where the loader stopped that left this memo; `None` when there is nothing to go on with. Which keys it had seen
+    /// is not known any more: every key may have been, and the database finds those that were.
+    ///
+    /// # Errors
+    /// For a memo that trueup did not write.
+    pub fn go_on(mut self, memo: &str) -> Result<Option<Loader>> {
+        let memo: Memo =
+            serde_json::from_str(memo).context("what the run remembers of its load")?;
+        if !memo.begun {
+            return Ok(None);
+        }
+        let next = |(topic, partition, offset)| NextOffset {
+            topic,
+            partition,
+            offset,
+        };
+        self.decoder = self.decoder.after(&memo.seen);
+        self.next = memo.next.into_iter().map(next).collect();
+        self.arrival = memo.arrival;
+        self.counts = memo.counts;
+        self.seen.full = true;
+        Ok(Some(self))
+    }
+
+    fn memo(&self) -> Memo {
+        let next = |n: &NextOffset| (n.topic.clone(), n.partition, n.offset);
+        Memo {
+            begun: self.begun,
+            next: self.next.iter().map(next).collect(),
+            arrival: self.arrival,
+            seen: self.decoder.seen(),
+            counts: self.counts.clone(),
         }
     }
 
@@ -212,9 +263,13 @@ impl Loader {
     }
 
     fn take(&mut self) -> Loaded {
+        let mark = Mark {
+            next: self.next.clone(),
+            memo: serde_json::json!(self.memo()).to_string(),
+        };
         Loaded {
             batch: self.encoder.take(),
-            next: self.next.clone(),
+            mark,
         }
     }
 }
@@ -284,7 +339,7 @@ struct Pipe {
 impl Pipe {
     /// Sends what the loader has, when that is a batch; whether there is any use in going on.
     fn flow(&self, loader: &mut Loader) -> bool {
-        let full = loader.encoder.bytes() >= limits::BATCH_BYTES;
+        let full = loader.encoder.bytes() >= fault::batch_bytes();
         (!full || self.send.blocking_send(loader.take()).is_ok())
             && !self.quit.load(Ordering::Relaxed)
     }
@@ -312,8 +367,9 @@ async fn written(
             .spawn(move || fill(&Pipe { send, quit }))?
     };
     let mut written = Ok(());
-    while let Some(Loaded { batch, next }) = receive.recv().await {
-        written = store.append(permit, shadow, batch, &next).await;
+    while let Some(Loaded { batch, mark }) = receive.recv().await {
+        written = store.append(permit, shadow, batch, &mark).await;
+        crate::crash_point!("load.appended");
         if written.is_err() {
             quit.store(true, Ordering::Relaxed);
             break;
@@ -378,6 +434,7 @@ fn put_back(
     counter: &Counter,
     stop: &AtomicBool,
 ) -> Result<Pass> {
+    loader.begun = false;
     for batch in batches {
         let batch = batch?;
         let size = match &batch {
@@ -393,7 +450,7 @@ fn put_back(
             });
         }
     }
-    loader.next = next;
+    (loader.next, loader.begun) = (next, true);
     pipe.end(&mut loader);
     Ok(Pass {
         loader,

@@ -1,13 +1,19 @@
 //! Keys that the log names more than once, folded: the store hands their changes over in order of arrival, and takes the
 //! final rows and tombstones back.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
 use super::Refused;
 use crate::limits;
+use crate::projection::cell::Cell;
 use crate::projection::change::{Change, Key};
 use crate::projection::counts::Counts;
 use crate::projection::fold::{Conflict, Fold, Folded, Verdict};
+use crate::projection::text;
+use crate::projection::types::ColumnType;
 use crate::projection::version::{Order, Version};
 use crate::store::Settle;
 use crate::store::Settled;
@@ -20,8 +26,18 @@ pub struct Settler {
     conflicting: u64,
     /// Keys whose row is incomplete: to be settled from the primary.
     pub incomplete: Vec<(Key<'static>, Version)>,
+    /// Keys whose row came from the primary.
+    pub settled: BTreeSet<Key<'static>>,
     /// What became of the changes.
     pub counts: Counts,
+}
+
+/// What a settler has to know to go on where another one stopped. Keys are the texts of their cells.
+#[derive(Serialize, Deserialize)]
+struct Memo {
+    counts: Counts,
+    incomplete: Vec<(Vec<String>, Version)>,
+    settled: Vec<Vec<String>>,
 }
 
 impl Settler {
@@ -34,8 +50,47 @@ impl Settler {
             conflicts: Vec::new(),
             conflicting: 0,
             incomplete: Vec::new(),
+            settled: BTreeSet::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Goes on where the settler stopped that left this memo; `kinds` are the types of the key.
+    ///
+    /// # Errors
+    /// For a memo that trueup did not write.
+    pub fn go_on(mut self, memo: &str, kinds: &[ColumnType]) -> Result<Settler> {
+        let memo: Memo =
+            serde_json::from_str(memo).context("what the run remembers of its settling")?;
+        let read = |texts: &Vec<String>| -> Result<Key<'static>> {
+            let cells = texts.iter().zip(kinds).map(|(text, kind)| {
+                let cell = text::read(kind, text).map(Cell::into_owned);
+                cell.with_context(|| format!("{text} is no {kind}"))
+            });
+            Ok(Key(cells.collect::<Result<_>>()?))
+        };
+        self.counts = memo.counts;
+        for (key, version) in &memo.incomplete {
+            self.incomplete.push((read(key)?, *version));
+        }
+        self.settled = memo.settled.iter().map(read).collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// What another settler needs to go on from here.
+    #[must_use]
+    pub fn remembered(&self) -> String {
+        let texts = |key: &Key<'_>| -> Vec<String> {
+            let text = |cell| text::of(cell).unwrap_or_default();
+            key.0.iter().map(text).collect()
+        };
+        let incomplete = self.incomplete.iter().map(|(key, v)| (texts(key), *v));
+        let memo = Memo {
+            counts: self.counts.clone(),
+            incomplete: incomplete.collect(),
+            settled: self.settled.iter().map(texts).collect(),
+        };
+        serde_json::json!(memo).to_string()
     }
 
     fn apply(&mut self, change: Change<'static>) -> Verdict {
@@ -107,6 +162,10 @@ impl Settler {
 }
 
 impl Settle for Settler {
+    fn memo(&self) -> String {
+        self.remembered()
+    }
+
     fn held(&mut self, change: Change<'static>) -> Result<()> {
         self.apply(change);
         Ok(())

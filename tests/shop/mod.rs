@@ -66,11 +66,16 @@ fn empty_tables_are_drift(shop: &Shop) {
     }
 }
 
-/// The first replay runs beside a writer, and what it ends with may be older than the primary; the second must be exact.
+/// The first replay runs beside a writer, so that some keys may never be decided; the second must be exact.
 fn rebuilt_while_written(shop: &Shop, seed: u64) {
     let writer = Writer::start(shop.carried.primary_url(), seed.wrapping_add(1));
     let first = run(shop, &["replay", "big-bang", "{}", "--yes"]);
-    assert!(matches!(first.code, 0 | 1), "{}", first.stderr);
+    assert!(
+        matches!(first.code, 0 | 5),
+        "{}: {}",
+        first.code,
+        first.stderr
+    );
     let (written, rate) = writer.stop();
     println!("{written} transactions meanwhile, {rate} a second");
     assert!(written > 0, "nobody wrote");

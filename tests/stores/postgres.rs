@@ -315,7 +315,12 @@ async fn load(store: &Postgres, permit: &WritePermit, shadow: &Shadow, rows: &[R
         encoder.first(row, &origin(offset));
     }
     store
-        .append(permit, shadow, encoder.take(), &[])
+        .append(
+            permit,
+            shadow,
+            encoder.take(),
+            &trueup::store::Mark::default(),
+        )
         .await
         .expect("appended");
 }

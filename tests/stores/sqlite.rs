@@ -63,9 +63,22 @@ impl Db {
 
     async fn run(&self, sql: &str) {
         let mut session = self.session().await;
-        let done = sqlx::raw_sql(AssertSqlSafe(sql))
+        let mut done = sqlx::raw_sql(AssertSqlSafe(sql))
             .execute(&mut session)
             .await;
+        for _ in 0..50 {
+            // A store that was dropped may still be closing its file.
+            if !done
+                .as_ref()
+                .is_err_and(|e| e.to_string().contains("locked"))
+            {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            done = sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut session)
+                .await;
+        }
         done.expect("the test's SQL");
         session.close().await.expect("closed");
     }

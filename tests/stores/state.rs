@@ -361,7 +361,7 @@ async fn replaced(case: &Case<'_>, (rows, gone): &(Rows, Gone)) {
     for _ in 0..2 {
         let done = case
             .store
-            .replace(&case.permit, &case.shadow, &replacements);
+            .replace(&case.permit, &case.shadow, &replacements, "");
         done.await.expect("replaced");
         let now = case.state().await.expect("nothing waits");
         assert_eq!(now, (rows.clone(), gone.clone()));

@@ -242,10 +242,10 @@ async fn into_shadows(
         Format::Json => context.print(&format!("{}\n", report.json()))?,
         Format::Table => context.print(&report.text())?,
     }
-    Ok(if done.differing > 0 {
-        Exit::Drift
-    } else {
-        Exit::Done
+    Ok(match done.checked {
+        checked if checked.differing > 0 => Exit::Drift,
+        checked if checked.underway > 0 => Exit::Incomplete,
+        _ => Exit::Done,
     })
 }
 

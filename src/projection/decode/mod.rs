@@ -38,7 +38,9 @@ pub enum Decoded {
 }
 
 /// Why a record says nothing about rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Ignored {
     /// The tombstone behind a delete that was read just before it.
     Tombstone,

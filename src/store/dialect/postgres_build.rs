@@ -4,11 +4,17 @@ use super::postgres::{quoted, string, table};
 use super::postgres_load::{assigned, shadow_schema, shadow_table};
 use crate::store::Shadow;
 
-/// Remembers that the shadow is built; no row is changed when it was already.
+/// Whether the shadow is built.
+#[must_use]
+pub fn is_built(run: &str) -> String {
+    format!("SELECT built FROM trueup.run WHERE id = {}", string(run))
+}
+
+/// Remembers that the shadow is built.
 #[must_use]
 pub fn mark_built(run: &str) -> String {
     format!(
-        "UPDATE trueup.run SET built = TRUE WHERE id = {} AND NOT built",
+        "UPDATE trueup.run SET built = TRUE WHERE id = {}",
         string(run)
     )
 }

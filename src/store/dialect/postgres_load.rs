@@ -1,7 +1,7 @@
 //! The statements of a load: the shadow and its later changes, batches and positions, the seal.
 
 use super::postgres::{list, quoted, string, table};
-use super::postgres_run::ended;
+use super::postgres_run::{ended, forget};
 use crate::store::{NextOffset, RunState, Shadow, TableName};
 
 /// The columns that only the load needs, and their types.
@@ -77,10 +77,11 @@ pub(super) fn suffixed(name: &str, suffix: &str) -> String {
 #[must_use]
 pub fn discard(run: &str) -> String {
     format!(
-        "DROP SCHEMA IF EXISTS {} CASCADE; DROP SCHEMA IF EXISTS {} RESTRICT; DELETE FROM trueup.position WHERE run = {}; {}",
+        "DROP SCHEMA IF EXISTS {} CASCADE; DROP SCHEMA IF EXISTS {} RESTRICT; DELETE FROM trueup.position WHERE run = {}; {}; {}",
         quoted(&shadow_schema(run)),
         quoted(&old_schema(run)),
         string(run),
+        forget(run, None),
         ended(run, RunState::Discarded)
     )
 }
@@ -159,7 +160,7 @@ fn later_type(shadow: &Shadow, at: usize) -> String {
 }
 
 /// Columns that must be written, by nobody before they are carried over.
-fn relaxed(shadow: &Shadow) -> impl Iterator<Item = &str> {
+pub(super) fn relaxed(shadow: &Shadow) -> impl Iterator<Item = &str> {
     shadow.carried.iter().map(String::as_str).filter(|name| {
         shadow
             .live
@@ -230,13 +231,12 @@ pub fn copy_gone(shadow: &Shadow) -> String {
     )
 }
 
-/// The run's next offsets, and a sign of life.
+/// The run's next offsets; nothing without any.
 #[must_use]
 pub fn positions(run: &str, next: &[NextOffset]) -> String {
     let run = string(run);
-    let alive = format!("UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = {run}");
     if next.is_empty() {
-        return alive;
+        return String::new();
     }
     let rows: Vec<String> = next
         .iter()
@@ -251,9 +251,15 @@ pub fn positions(run: &str, next: &[NextOffset]) -> String {
         .collect();
     format!(
         "INSERT INTO trueup.position (run, topic, partition, next_offset) VALUES {} \
-         ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset; {alive}",
+         ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset",
         rows.join(", ")
     )
+}
+
+/// Forgets how far a run had read.
+#[must_use]
+pub fn positions_gone(run: &str) -> String {
+    format!("DELETE FROM trueup.position WHERE run = {}", string(run))
 }
 
 /// Takes off what only the load needed. `options` are the live table's storage parameters.

@@ -4,7 +4,7 @@ use super::postgres::{string, table};
 use crate::store::{RunState, Start, TableName};
 
 /// What brings trueup's own tables from one version to the next; the first makes them.
-pub const MIGRATIONS: [&str; 2] = [
+pub const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE trueup.meta (version integer NOT NULL); INSERT INTO trueup.meta VALUES (0); \
      CREATE TABLE trueup.run (id text PRIMARY KEY, kind text NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, \
      table_id bigint NOT NULL, state text NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, \
@@ -16,6 +16,9 @@ pub const MIGRATIONS: [&str; 2] = [
      before json, after json, confirmation text NOT NULL, written_at timestamptz NOT NULL DEFAULT clock_timestamp(), undone_by text, \
      PRIMARY KEY (run, number)); \
      CREATE INDEX journal_unconfirmed ON trueup.journal (run) WHERE confirmation = 'unconfirmed'",
+    "ALTER TABLE trueup.run ADD COLUMN binding text, ADD COLUMN stage text, ADD COLUMN lease integer NOT NULL DEFAULT 0; \
+     CREATE TABLE trueup.load (run text NOT NULL REFERENCES trueup.run, table_name text NOT NULL, loaded text, settled text, \
+     PRIMARY KEY (run, table_name))",
 ];
 
 /// Version of trueup's own tables that this program writes.
@@ -55,6 +58,9 @@ pub fn lock_number(name: &TableName) -> String {
     )
 }
 
+/// The first version that has loads to go on with.
+pub const LOAD_VERSION: usize = 3;
+
 /// Runs that another session may have left as running: id and kind.
 #[must_use]
 pub fn running(live: &TableName) -> String {
@@ -93,12 +99,14 @@ pub fn ended(run: &str, state: RunState) -> String {
     )
 }
 
-/// Records a run.
+/// Records a run. One of this id that was given up, because it had hardly begun, begins anew.
 #[must_use]
 pub fn record(start: &Start) -> String {
     format!(
         "INSERT INTO trueup.run (id, kind, table_schema, table_name, table_id, state, heartbeat_at, reverts) \
-         VALUES ({}, '{}', {}, {}, {}, 'running', clock_timestamp(), {})",
+         VALUES ({}, '{}', {}, {}, {}, 'running', clock_timestamp(), {}) \
+         ON CONFLICT (id) DO UPDATE SET table_id = EXCLUDED.table_id, state = 'running', started_at = clock_timestamp(), \
+         ended_at = NULL, heartbeat_at = clock_timestamp(), built = FALSE WHERE run.state = 'discarded'",
         string(&start.run),
         start.kind.word(),
         string(start.table.schema.as_deref().unwrap_or_default()),
@@ -108,7 +116,7 @@ pub fn record(start: &Start) -> String {
     )
 }
 
-/// Every run, oldest first, with what its journal counts. Before there was a journal, all counts are 0.
+/// Every run, oldest first, with what its journal counts. What a version did not have yet is 0 or NULL.
 #[must_use]
 pub fn runs(version: usize) -> String {
     let (reverts, counts, journal) = if version < JOURNAL_VERSION {
@@ -126,8 +134,112 @@ pub fn runs(version: usize) -> String {
              FROM trueup.journal WHERE run = r.id) AS j (inserted, updated, deleted, unconfirmed, undone)",
         )
     };
+    let stage = if version < LOAD_VERSION {
+        "NULL::text"
+    } else {
+        "r.stage"
+    };
     format!(
         "SELECT r.id, r.kind, r.state, nullif(r.table_schema, ''), r.table_name, \
-         r.started_at::text, r.ended_at::text, {reverts}, {counts} FROM trueup.run AS r{journal} ORDER BY r.started_at, r.id"
+         r.started_at::text, r.ended_at::text, {reverts}, {counts}, {stage}, r.state = 'running' AND {ALIVE}, \
+         (SELECT coalesce(sum(p.next_offset), 0) FROM trueup.position AS p WHERE p.run = r.id)::bigint \
+         FROM trueup.run AS r{journal} ORDER BY r.started_at, r.id"
     )
+}
+
+/// Whether run `r` has its table's lock: the lock's number is that of [`lock_number`].
+const ALIVE: &str = "EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+     AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('trueup ' || CASE WHEN r.table_schema = '' THEN '' \
+     ELSE '\"' || replace(r.table_schema, '\"', '\"\"') || '\".' END || '\"' || replace(r.table_name, '\"', '\"\"') || '\"', 7))";
+
+/// Runs that build something for this table or area and did not end: id, binding, stage, begin, alive.
+#[must_use]
+pub fn unfinished(name: &TableName) -> String {
+    format!(
+        "SELECT r.id, r.binding, r.stage, r.started_at::text, {ALIVE} FROM trueup.run AS r \
+         WHERE r.state = 'running' AND r.kind IN ('replay', 'staging') AND {} ORDER BY r.started_at, r.id",
+        of_table(name)
+    )
+}
+
+/// Makes a run of this name ours, where it is bound to the same; its lease, or no row.
+#[must_use]
+pub fn take_up(name: &TableName, run: &str, binding: &str) -> String {
+    format!(
+        "UPDATE trueup.run AS r SET lease = lease + 1, heartbeat_at = clock_timestamp() \
+         WHERE id = {} AND binding = {} AND state = 'running' AND {} RETURNING lease",
+        string(run),
+        string(binding),
+        of_table(name)
+    )
+}
+
+/// Notes what a run is bound to and where it stands.
+#[must_use]
+pub fn note(run: &str, binding: Option<&str>, stage: &str) -> String {
+    let binding = binding.map_or(String::new(), |b| format!("binding = {}, ", string(b)));
+    format!(
+        "UPDATE trueup.run SET {binding}stage = {}, heartbeat_at = clock_timestamp() WHERE id = {} AND state = 'running'",
+        string(stage),
+        string(run)
+    )
+}
+
+/// A sign of life, which is refused to a run that another process has taken up: then it changes no row.
+#[must_use]
+pub fn beat(run: &str, lease: i32) -> String {
+    format!(
+        "UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = {} AND lease = {lease} AND state = 'running'",
+        string(run)
+    )
+}
+
+/// What the loads of a run remember: table, and both memos.
+#[must_use]
+pub fn memos(run: &str) -> String {
+    format!(
+        "SELECT table_name, loaded, settled FROM trueup.load WHERE run = {}",
+        string(run)
+    )
+}
+
+/// Remembers something of a load.
+#[must_use]
+pub fn remember(run: &str, name: &str, column: &str, memo: &str) -> String {
+    format!(
+        "INSERT INTO trueup.load (run, table_name, {column}) VALUES ({}, {}, {}) \
+         ON CONFLICT (run, table_name) DO UPDATE SET {column} = EXCLUDED.{column}",
+        string(run),
+        string(name),
+        string(memo)
+    )
+}
+
+/// Forgets what the load of one table remembers, or those of all.
+#[must_use]
+pub fn forget(run: &str, name: Option<&str>) -> String {
+    let of = name.map_or(String::new(), |n| {
+        format!(" AND table_name = {}", string(n))
+    });
+    format!("DELETE FROM trueup.load WHERE run = {}{of}", string(run))
+}
+
+/// The session that holds a table's lock though its run has given no sign of life for so long: its process number.
+#[must_use]
+pub fn gone_silent(name: &TableName, seconds: u64) -> String {
+    format!(
+        "SELECT l.pid FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND (l.classid::bigint << 32) | l.objid::bigint = {} \
+         AND (SELECT max(r.heartbeat_at) FROM trueup.run AS r WHERE r.state = 'running' AND {}) < clock_timestamp() - interval '{seconds} s'",
+        lock_number(name),
+        of_table(name)
+    )
+}
+
+/// Ends a session of the same role.
+#[must_use]
+pub fn terminate(pid: i32) -> String {
+    format!("SELECT pg_terminate_backend({pid})")
 }

@@ -116,8 +116,9 @@ pub fn hollow(of: &Catalog) -> String {
 #[must_use]
 pub fn clear(shadow: &Shadow) -> String {
     format!(
-        "TRUNCATE {}, {}",
+        "TRUNCATE {}, {}, {}",
         table(&shadow_table(shadow)),
+        table(&later_table(shadow)),
         table(&gone_table(shadow))
     )
 }

@@ -1,7 +1,7 @@
 //! The statements of the swap.
 
 use super::postgres::{quoted, string, table};
-use super::postgres_load::{old_schema, shadow_table};
+use super::postgres_load::{old_schema, relaxed, shadow_table, trailing_names};
 use crate::store::{Shadow, TableName};
 
 /// The session's own process.
@@ -48,14 +48,19 @@ pub fn live_id(shadow: &Shadow) -> String {
     )
 }
 
-/// Columns and constraints that the live table and the shadow do not share; NULL when there are none.
+/// Columns and constraints that the live table and the shadow do not share; NULL when there are none. What the swap itself
+/// takes off the shadow, and makes strict again, is left out.
 #[must_use]
 pub fn differences(shadow: &Shadow) -> String {
+    let trailing: Vec<String> = trailing_names().map(string).collect();
+    let mut relaxed: Vec<String> = relaxed(shadow).map(string).collect();
+    relaxed.push("NULL".to_owned());
+    let (trailing, relaxed) = (trailing.join(", "), relaxed.join(", "));
     let side = |name: &TableName| {
         format!(
-            "SELECT 'column ' || a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attcollation, a.attgenerated, pg_get_expr(d.adbin, d.adrelid) \
+            "SELECT 'column ' || a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull OR coalesce(a.attname IN ({relaxed}), FALSE), a.attcollation, a.attgenerated, pg_get_expr(d.adbin, d.adrelid) \
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-             WHERE a.attrelid = {0}::regclass AND a.attnum > 0 AND NOT a.attisdropped \
+             WHERE a.attrelid = {0}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT IN ({trailing}) \
              UNION ALL SELECT 'constraint ' || conname, pg_get_constraintdef(oid), convalidated, 0, '', NULL FROM pg_constraint \
              WHERE conrelid = {0}::regclass AND contype <> 'n' \
              UNION ALL SELECT 'index ' || x.relname, regexp_replace(pg_get_indexdef(x.oid), ' ON [^(]* USING ', ' USING '), i.indisvalid, 0, '', NULL \

@@ -2,7 +2,7 @@
 
 /// What each version adds to the one before it; a new file gets all of them in order. What is written here stays as it is:
 /// databases were made by it.
-pub const MIGRATIONS: [&[&str]; 2] = [
+pub const MIGRATIONS: [&[&str]; 3] = [
     &[
         "CREATE TABLE IF NOT EXISTS main.trueup_meta (version INTEGER NOT NULL)",
         "CREATE TABLE IF NOT EXISTS main.trueup_run (id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, \
@@ -20,7 +20,19 @@ pub const MIGRATIONS: [&[&str]; 2] = [
         "CREATE INDEX main.trueup_journal_unconfirmed ON trueup_journal (run, number) \
          WHERE confirmation = 'unconfirmed'",
     ],
+    &[
+        "ALTER TABLE main.trueup_run ADD COLUMN binding TEXT",
+        "ALTER TABLE main.trueup_run ADD COLUMN stage TEXT",
+        "CREATE TABLE main.trueup_load (run TEXT NOT NULL, table_name TEXT NOT NULL, loaded TEXT, settled TEXT, \
+         PRIMARY KEY (run, table_name))",
+    ],
 ];
+
+/// The first version that has a journal.
+pub const JOURNAL_VERSION: usize = 2;
+
+/// The first version that has loads to go on with.
+pub const LOAD_VERSION: usize = 3;
 
 /// Whether there is a table of versions.
 pub const HAS_META: &str =
@@ -35,9 +47,11 @@ pub const SET_VERSION: [&str; 2] = [
     "INSERT INTO main.trueup_meta (version) VALUES (?)",
 ];
 
-/// Records a run: id, kind, table and its identity, state, process, the run that it takes back.
+/// Records a run, anew where one of this id was given up because it had hardly begun: id, kind, table and its identity, state, process, the run that it takes back.
 pub const RECORD_RUN: &str = "INSERT INTO main.trueup_run (id, kind, target, target_id, state, process, started_at, reverts) \
-     VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00'), ?)";
+     VALUES (?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00'), ?) \
+     ON CONFLICT (id) DO UPDATE SET target_id = excluded.target_id, state = excluded.state, process = excluded.process, \
+     started_at = excluded.started_at, ended_at = NULL WHERE trueup_run.state = 'discarded'";
 
 /// Runs of this state on a table: id and kind.
 pub const RUNS_OF_TABLE: &str =
@@ -53,11 +67,48 @@ pub const CLOSE_RUN: &str = "UPDATE main.trueup_run SET state = ?, ended_at = st
 /// Forgets how far a run had read.
 pub const FORGET_POSITIONS: &str = "DELETE FROM main.trueup_position WHERE run = ?";
 
+/// Forgets what the loads of a run remember.
+pub const FORGET_LOADS: &str = "DELETE FROM main.trueup_load WHERE run = ?";
+
+/// Forgets what the load of one table remembers: run and table.
+pub const FORGET_LOAD: &str = "DELETE FROM main.trueup_load WHERE run = ? AND table_name = ?";
+
+/// Remembers something of a load: run, table, memo.
+#[must_use]
+pub fn remember(column: &str) -> String {
+    format!(
+        "INSERT INTO main.trueup_load (run, table_name, {column}) VALUES (?, ?, ?) \
+         ON CONFLICT (run, table_name) DO UPDATE SET {column} = excluded.{column}"
+    )
+}
+
+/// What the loads of a run remember: table and both memos.
+pub const MEMOS: &str = "SELECT table_name, loaded, settled FROM main.trueup_load WHERE run = ?";
+
+/// Runs that build something for a table or area and did not end: id, binding, stage, begin; the table.
+pub const UNFINISHED: &str = "SELECT id, binding, stage, started_at FROM main.trueup_run \
+     WHERE state = 'running' AND kind IN ('replay', 'staging') AND target = ? COLLATE NOCASE ORDER BY started_at, rowid";
+
+/// Makes a run ours, where it is bound to the same: process; id, binding and table.
+pub const TAKE_UP: &str = "UPDATE main.trueup_run SET process = ? \
+     WHERE id = ? AND binding = ? AND target = ? COLLATE NOCASE AND state = 'running'";
+
+/// Notes what a run is bound to, where that is said, and where it stands: binding, stage; id.
+pub const NOTE: &str = "UPDATE main.trueup_run SET binding = coalesce(?, binding), stage = ? \
+     WHERE id = ? AND state = 'running'";
 /// All runs, oldest first, with the counts of their repairs; before version 2 there were none.
 #[must_use]
 pub fn runs(version: usize) -> String {
-    let run = "r.id, r.kind, r.state, r.target, r.started_at, r.ended_at";
-    if version < 2 {
+    let stage = if version < LOAD_VERSION {
+        "NULL"
+    } else {
+        "r.stage"
+    };
+    let run = format!(
+        "r.id, r.kind, r.state, r.target, r.started_at, r.ended_at, {stage}, \
+         (SELECT coalesce(sum(p.next_offset), 0) FROM main.trueup_position AS p WHERE p.run = r.id)"
+    );
+    if version < JOURNAL_VERSION {
         return format!(
             "SELECT {run}, NULL, 0, 0, 0, 0, 0 FROM main.trueup_run AS r ORDER BY r.started_at, r.rowid"
         );

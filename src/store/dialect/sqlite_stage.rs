@@ -1,7 +1,7 @@
 //! SQLite: staging as SQL.
 
 use super::sqlite::{names, quoted, table};
-use super::sqlite_load::{gone_table, shadow_name, shadow_table, trailing};
+use super::sqlite_load::{gone_table, later_table, shadow_name, shadow_table, trailing};
 use crate::store::{Catalog, Shadow, TableName};
 
 /// Everything that a run has made and that is still there, views first: name and type. The name's beginning is bound.
@@ -58,8 +58,13 @@ pub fn hollow(of: &Catalog) -> String {
 
 /// Empties a shadow.
 #[must_use]
-pub fn clear(shadow: &Shadow) -> [String; 2] {
-    [shadow_table(shadow), gone_table(shadow)].map(|table| format!("DELETE FROM {table}"))
+pub fn clear(shadow: &Shadow) -> [String; 3] {
+    [
+        shadow_table(shadow),
+        later_table(shadow),
+        gone_table(shadow),
+    ]
+    .map(|table| format!("DELETE FROM {table}"))
 }
 
 /// Fills a shadow with the rows of a query that gives its columns by name.

@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::load::options;
+use super::swap::Exchange;
 use super::{Postgres, Shadow, StoreError, all, execute, get, one};
 use crate::store::dialect::postgres_build::{self as building, Grant, Index};
 use crate::store::dialect::{postgres as sql, postgres_load as load, postgres_settle as settling};
@@ -28,10 +29,8 @@ impl Postgres {
         )
         .await
         .map_err(fail)?;
-        let built = super::affected(&mut tx, &building::mark_built(&shadow.run))
-            .await
-            .map_err(fail)?;
-        if built == 0 {
+        let built = one(&mut tx, &building::is_built(&shadow.run)).await;
+        if get(&built.map_err(fail)?, 0)? {
             return tx.rollback().await.map_err(fail);
         }
         for row in all(&mut tx, &building::indexes(shadow.live.id))
@@ -45,6 +44,11 @@ impl Postgres {
             }
         }
         self.dress(shadow, &mut tx, &act).await?;
+        // Last: the run's row is not to be locked for as long as an index takes.
+        execute(&mut tx, &building::mark_built(&shadow.run))
+            .await
+            .map_err(fail)?;
+        self.fence(&shadow.run, &mut tx).await?;
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
@@ -123,7 +127,8 @@ impl Postgres {
             .collect()
     }
 
-    /// What was carried and the columns taken off are one transaction; the statistics after it can be gathered again.
+    /// Foreign columns are carried over as they are now, and statistics gathered. What only the load needed stays until the
+    /// swap takes it off: until then a later process can go on loading.
     pub(super) async fn seal_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
         self.still_held(&shadow.run, &shadow.live.table).await?;
         let act = format!("sealing {}", load::shadow_table(shadow));
@@ -135,10 +140,6 @@ impl Postgres {
         if let Some(carry) = settling::carry(shadow) {
             execute(&mut tx, &carry).await.map_err(fail)?;
         }
-        let options = options(&mut tx, shadow.live.id).await.map_err(fail)??;
-        execute(&mut tx, &load::seal(shadow, &options))
-            .await
-            .map_err(fail)?;
         tx.commit().await.map_err(fail)?;
         let mut session = self.dedicated().await?;
         let vacuum = format!(
@@ -151,6 +152,17 @@ impl Postgres {
         execute(&mut session, &vacuum).await.map_err(fail)?;
         let _ = session.close().await;
         self.written(shadow).await;
+        Ok(())
+    }
+
+    /// Takes off what only the load needed, as part of another transaction.
+    pub(super) async fn strip(
+        &self,
+        shadow: &Shadow,
+        tx: &mut PgConnection,
+    ) -> Result<(), Exchange> {
+        let options = options(tx, shadow.live.id).await??;
+        execute(tx, &load::seal(shadow, &options)).await?;
         Ok(())
     }
 }

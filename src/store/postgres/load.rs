@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::encode::CopyEncoder;
 use super::read::Reader;
-use super::{Batch, NextOffset, Postgres, Settle, Shadow, StoreError, all, execute, get, one};
+use super::{Batch, Mark, Postgres, Settle, Shadow, StoreError, all, execute, get, one};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
 use crate::projection::mapping::key_of;
@@ -49,7 +49,7 @@ impl Postgres {
             let act = format!("beginning a run on {}", live.table);
             let fail = |e| self.fail(&act, e);
             let options = options(tx, live.id).await.map_err(fail)??;
-            execute(tx, &runs::record(&start)).await.map_err(fail)?;
+            self.record(&start, tx).await?;
             execute(tx, &sql::create(shadow, &options, self.version))
                 .await
                 .map_err(fail)
@@ -66,19 +66,39 @@ impl Postgres {
         &self,
         shadow: &Shadow,
         batch: Batch,
-        next: &[NextOffset],
+        mark: &Mark,
     ) -> Result<(), StoreError> {
         let act = sql::shadow_table(shadow).to_string();
         let fail = |e| self.fail(&act, e);
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
         write(&mut tx, shadow, batch).await.map_err(fail)?;
-        execute(&mut tx, &sql::positions(&shadow.run, next))
+        execute(&mut tx, &sql::positions(&shadow.run, &mark.next))
             .await
             .map_err(fail)?;
+        self.remember(shadow, "loaded", &mark.memo, &mut tx).await?;
+        self.fence(&shadow.run, &mut tx).await?;
+        crate::crash_point!("load.appending");
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
+    }
+
+    /// Notes something that the load of a shadow has to know to go on; nothing of an empty one.
+    async fn remember(
+        &self,
+        shadow: &Shadow,
+        column: &str,
+        memo: &str,
+        tx: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        if memo.is_empty() {
+            return Ok(());
+        }
+        let name = &shadow.live.table.name;
+        execute(tx, &runs::remember(&shadow.run, name, column, memo))
+            .await
+            .map_err(|e| self.fail(&sql::shadow_table(shadow).to_string(), e))
     }
 
     pub(super) async fn settle_later(
@@ -106,8 +126,10 @@ impl Postgres {
         execute(&mut tx, &settling::move_gone(shadow))
             .await
             .map_err(fail)?;
+        self.fence(&shadow.run, &mut tx).await?;
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
+        crate::crash_point!("settle.moved");
 
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
@@ -115,6 +137,9 @@ impl Postgres {
         execute(&mut tx, &settling::empty_later(shadow))
             .await
             .map_err(fail)?;
+        self.remember(shadow, "settled", &by.memo(), &mut tx)
+            .await?;
+        self.fence(&shadow.run, &mut tx).await?;
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
@@ -188,6 +213,7 @@ impl Postgres {
         &self,
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+        memo: &str,
     ) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
@@ -212,6 +238,8 @@ impl Postgres {
             }
         }
         write(&mut tx, shadow, encoder.take()).await.map_err(fail)?;
+        self.remember(shadow, "settled", memo, &mut tx).await?;
+        self.fence(&shadow.run, &mut tx).await?;
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())

@@ -4,6 +4,7 @@ mod build;
 mod catalog;
 mod encode;
 mod fail;
+mod lease;
 mod load;
 mod read;
 mod repair;
@@ -23,13 +24,15 @@ use tokio::sync::Mutex;
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Identity, NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow,
-    Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle,
+    Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Unfinished,
+    Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
+use lease::Leases;
 
 /// Connections of the pool.
 const CONNECTIONS_MAX: u32 = 6;
@@ -53,8 +56,7 @@ pub struct Postgres {
     database: String,
     version: i32,
     encoding: String,
-    /// The sessions that hold the locks of running runs, by run.
-    held: Mutex<HashMap<String, PgConnection>>,
+    held: Leases,
     /// After the last write of a run's shadow: next transaction number and time.
     boundaries: Mutex<HashMap<String, (i64, String)>>,
 }
@@ -96,7 +98,7 @@ impl Postgres {
             database: redacted.to_owned(),
             version: 0,
             encoding: String::new(),
-            held: Mutex::default(),
+            held: Leases::default(),
             boundaries: Mutex::default(),
         };
         store.greet().await?;
@@ -373,9 +375,9 @@ impl Acts for Postgres {
         _permit: &WritePermit,
         shadow: &Shadow,
         batch: Batch,
-        next: &[NextOffset],
+        mark: &Mark,
     ) -> Result<(), StoreError> {
-        self.append_batch(shadow, batch, next).await
+        self.append_batch(shadow, batch, mark).await
     }
 
     async fn settle(
@@ -392,8 +394,31 @@ impl Acts for Postgres {
         _permit: &WritePermit,
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+        memo: &str,
     ) -> Result<(), StoreError> {
-        self.replace_rows(shadow, rows).await
+        self.replace_rows(shadow, rows, memo).await
+    }
+
+    async fn take_up(
+        &self,
+        _permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+        binding: &str,
+    ) -> Result<bool, StoreError> {
+        self.take_run_up(name, run, binding).await
+    }
+
+    async fn note(&self, _permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+        self.write_note(run, note).await
+    }
+
+    async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError> {
+        self.find_unfinished(name).await
+    }
+
+    async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
+        self.read_memos(run).await
     }
 
     async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {

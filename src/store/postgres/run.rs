@@ -10,12 +10,24 @@ use crate::store::dialect::{postgres_load as load, postgres_run as sql, postgres
 
 impl Postgres {
     pub(super) async fn start_run(&self, start: &Start) -> Result<(), StoreError> {
-        self.locked(start, async |tx| {
-            execute(tx, &sql::record(start))
-                .await
-                .map_err(|e| self.fail(&format!("beginning a run on {}", start.table), e))
-        })
-        .await
+        self.locked(start, async |tx| self.record(start, tx).await)
+            .await
+    }
+
+    /// Records a run that begins.
+    pub(super) async fn record(
+        &self,
+        start: &Start,
+        tx: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        match affected(tx, &sql::record(start)).await {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(StoreError::Refused(format!(
+                "there has been a run {} already",
+                start.run
+            ))),
+            Err(e) => Err(self.fail(&format!("beginning a run on {}", start.table), e)),
+        }
     }
 
     /// Takes the table's lock and does `work` in one transaction, after trueup's own tables are up to date and dead runs
@@ -38,34 +50,8 @@ impl Postgres {
             unlock(lock).await;
             return Err(problem);
         }
-        self.held.lock().await.insert(start.run.clone(), lock);
+        self.hold(&start.run, lock, 0).await;
         Ok(())
-    }
-
-    /// The session whose life is the run's: while it lasts, nobody else begins a run on this table.
-    async fn lock_table(&self, live: &TableName) -> Result<PgConnection, StoreError> {
-        let act = format!("locking {live} for a run");
-        let mut session = self.dedicated().await?;
-        let asked = format!("SELECT pg_try_advisory_lock({})", sql::lock_number(live));
-        let row = one(&mut session, &asked)
-            .await
-            .map_err(|e| self.fail(&act, e))?;
-        if get(&row, 0)? {
-            return Ok(session);
-        }
-        // Who has not begun yet, or cannot be read, has no name.
-        let runs = all(&mut session, &sql::running(live))
-            .await
-            .unwrap_or_default();
-        let names: Result<Vec<String>, StoreError> = runs.iter().map(|r| get(r, 0)).collect();
-        let names = names?.join(", ");
-        let _ = session.close().await;
-        Err(StoreError::Busy {
-            problem: format!(
-                "another run on {live} is alive: {}",
-                if names.is_empty() { "starting" } else { &names }
-            ),
-        })
     }
 
     /// Dead runs on a table whose lock is held: shadows go, journals stay.
@@ -106,7 +92,10 @@ impl Postgres {
     }
 
     /// The version of trueup's own tables, 0 when there are none.
-    async fn own_version(&self, connection: &mut PgConnection) -> Result<usize, StoreError> {
+    pub(super) async fn own_version(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<usize, StoreError> {
         let fail = |e| self.fail("reading the version of trueup's own tables", e);
         let row = one(connection, sql::OWN_VERSION_FOUND)
             .await
@@ -159,19 +148,12 @@ impl Postgres {
                 deleted: count(row, 10)?,
                 unconfirmed: count(row, 11)?,
                 undone: count(row, 12)?,
+                stage: get(row, 13)?,
+                alive: get(row, 14)?,
+                records: count(row, 15)?,
             })
         };
         rows.iter().map(record).collect()
-    }
-
-    /// The lock's session must still be there, or another run may have begun.
-    pub(super) async fn still_held(&self, run: &str, live: &TableName) -> Result<(), StoreError> {
-        let mut held = self.held.lock().await;
-        let lost = || StoreError::Busy {
-            problem: format!("run {run} no longer holds its lock on {live}"),
-        };
-        let session = held.get_mut(run).ok_or_else(lost)?;
-        one(session, "SELECT 1").await.map(drop).map_err(|_| lost())
     }
 
     pub(super) async fn finish_run(&self, run: &str, state: RunState) -> Result<(), StoreError> {
@@ -186,19 +168,11 @@ impl Postgres {
             "run {run} is not running any more"
         )))
     }
-
-    /// Gives the run's lock up.
-    pub(super) async fn release(&self, run: &str) {
-        if let Some(session) = self.held.lock().await.remove(run) {
-            unlock(session).await;
-        }
-        self.boundaries.lock().await.remove(run);
-    }
 }
 
 /// Unlocks and closes. The server notices a closed connection some time later, and until then the next run on the table
 /// would be told that this one is alive.
-async fn unlock(mut session: PgConnection) {
+pub(super) async fn unlock(mut session: PgConnection) {
     // Whatever goes wrong here, the end of the session is the end of the lock.
     let _ = execute(&mut session, swaps::UNLOCK).await;
     let _ = session.close().await;

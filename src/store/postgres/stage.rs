@@ -2,7 +2,7 @@
 
 use super::load::UNHURRIED;
 use super::{Postgres, Shadow, StoreError, TableName, execute};
-use crate::store::dialect::{postgres_load as load, postgres_run as runs, postgres_stage as sql};
+use crate::store::dialect::{postgres_load as load, postgres_stage as sql};
 use crate::store::{RunKind, Staging, Start};
 
 /// Memory for sorting and hashing while a view is derived, for this transaction only.
@@ -21,7 +21,7 @@ impl Postgres {
         };
         self.locked(&start, async |tx| {
             let fail = |e| self.fail("staging sources", e);
-            execute(tx, &runs::record(&start)).await.map_err(fail)?;
+            self.record(&start, tx).await?;
             execute(tx, &sql::create_area(&staging.run))
                 .await
                 .map_err(fail)?;
@@ -60,7 +60,8 @@ impl Postgres {
 
     pub(super) async fn clear_shadow(&self, shadow: &Shadow) -> Result<(), StoreError> {
         let act = format!("emptying {}", load::shadow_table(shadow));
-        self.in_one(&act, &[sql::clear(shadow)]).await?;
+        let forgotten = Postgres::forgotten(&shadow.run, &shadow.live.table.name);
+        self.in_one(&act, &[sql::clear(shadow), forgotten]).await?;
         self.written(shadow).await;
         Ok(())
     }

@@ -173,6 +173,7 @@ impl Postgres {
                 return Err(problem);
             }
         }
+        crate::crash_point!("swap.exchanged");
         match tx.commit().await {
             Ok(()) => Ok(Try::Done(began.elapsed())),
             Err(problem) if fail::is_lost(&problem) => {
@@ -192,6 +193,7 @@ impl Postgres {
             if let Some(carry) = settling::carry(shadow) {
                 execute(tx, &carry).await?;
             }
+            self.strip(shadow, tx).await?;
             if affected(tx, &swaps::exchange(shadow)).await? != 1 {
                 return Err(StoreError::Refused(format!(
                     "run {} is not running any more",
@@ -304,6 +306,13 @@ impl Postgres {
             }
         };
         let mut tx = self.begin_transaction().await?;
+        if state == RunState::Kept {
+            match self.strip(shadow, &mut tx).await {
+                Ok(()) => {}
+                Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
+                Err(Exchange::Refused(problem)) => return Err(problem),
+            }
+        }
         execute(&mut tx, &sql)
             .await
             .map_err(|e| self.fail(&act, e))?;
@@ -313,7 +322,8 @@ impl Postgres {
     }
 }
 
-enum Exchange {
+/// What went wrong in the transaction of a swap.
+pub(super) enum Exchange {
     Driver(sqlx::Error),
     Refused(StoreError),
 }

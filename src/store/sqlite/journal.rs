@@ -8,16 +8,15 @@ use crate::projection::text;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_own as dialect;
 use crate::store::repair::Image;
-use crate::store::{Confirmation, Entry, RunRecord, StoreError, TableName, Target, Write};
+use crate::store::{
+    Confirmation, Entry, RunRecord, RunState, StoreError, TableName, Target, Write,
+};
 
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::lock::RunLock;
 use super::run::own_version;
 use super::{Sqlite, fetch, int, maybe, words};
-
-/// The first version of trueup's own tables that has a journal.
-const JOURNAL_SINCE: usize = 2;
 
 pub(super) async fn runs(store: &Sqlite) -> Result<Vec<RunRecord>, StoreError> {
     let doing = store.file.doing("", "reading the recorded runs");
@@ -40,12 +39,16 @@ pub(super) async fn runs(store: &Sqlite) -> Result<Vec<RunRecord>, StoreError> {
         },
         started_at: words(row, 4),
         ended_at: maybe(row, 5),
-        reverts: maybe(row, 6),
-        inserted: count(row, 7),
-        updated: count(row, 8),
-        deleted: count(row, 9),
-        unconfirmed: count(row, 10),
-        undone: count(row, 11),
+        stage: maybe(row, 6),
+        alive: words(row, 2) == RunState::Running.word()
+            && RunLock::is_held(&store.file.path, &words(row, 3)),
+        records: count(row, 7),
+        reverts: maybe(row, 8),
+        inserted: count(row, 9),
+        updated: count(row, 10),
+        deleted: count(row, 11),
+        unconfirmed: count(row, 12),
+        undone: count(row, 13),
     };
     Ok(rows.iter().map(record).collect())
 }
@@ -80,7 +83,7 @@ async fn entries(
     sql: &str,
     binds: Vec<Bind>,
 ) -> Result<Vec<Entry>, StoreError> {
-    if own_version(session, doing).await? < JOURNAL_SINCE {
+    if own_version(session, doing).await? < dialect::JOURNAL_VERSION {
         return Ok(Vec::new());
     }
     let rows = fetch(session, sql, binds).await;

@@ -7,11 +7,11 @@ use crate::projection::change::Key;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::{Batch, Encoder, NextOffset, Origin, RunKind, Shadow, Start, StoreError};
+use crate::store::{Batch, Encoder, Mark, Origin, RunKind, Shadow, Start, StoreError};
 
 use super::bind::{Binder, insert, insert_gone, insert_rows};
 use super::error::{Doing, failed};
-use super::{Sqlite, run};
+use super::{Sqlite, resume::remember, run};
 
 /// Rows collected as they are.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ pub(super) async fn append(
     store: &Sqlite,
     shadow: &Shadow,
     batch: Batch,
-    next: &[NextOffset],
+    mark: &Mark,
 ) -> Result<(), StoreError> {
     let Batch::Rows { first, again, gone } = batch else {
         let problem = "a batch in another store's form was handed to SQLite (a bug in trueup)";
@@ -127,7 +127,7 @@ pub(super) async fn append(
                 (key, *version)
             })
             .await?;
-            for offset in next {
+            for offset in &mark.next {
                 let binds = vec![
                     Bind::Text(shadow.run.clone()),
                     Bind::Text(offset.topic.clone()),
@@ -136,6 +136,8 @@ pub(super) async fn append(
                 ];
                 execute(session, doing, dialect::RECORD_POSITION, binds).await?;
             }
+            remember(session, doing, shadow, "loaded", &mark.memo).await?;
+            crate::crash_point!("load.appending");
             Ok(())
         })
         .await
@@ -145,6 +147,7 @@ pub(super) async fn replace(
     store: &Sqlite,
     shadow: &Shadow,
     rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+    memo: &str,
 ) -> Result<(), StoreError> {
     let shown = shadow.live.table.to_string();
     let doing = store.file.doing(&shown, "replacing rows of the shadow");
@@ -172,7 +175,8 @@ pub(super) async fn replace(
             insert_gone(session, doing, shadow, &gone, |(key, _, version)| {
                 (key, *version)
             })
-            .await
+            .await?;
+            remember(session, doing, shadow, "settled", memo).await
         })
         .await
 }

@@ -15,6 +15,7 @@ mod load;
 mod lock;
 mod read;
 mod repair;
+mod resume;
 mod run;
 mod session;
 mod settle;
@@ -40,8 +41,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Identity, NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow,
-    Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle,
+    Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Unfinished,
+    Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -289,9 +291,9 @@ impl Acts for Sqlite {
         _: &WritePermit,
         shadow: &Shadow,
         batch: Batch,
-        next: &[NextOffset],
+        mark: &Mark,
     ) -> Result<(), StoreError> {
-        load::append(self, shadow, batch, next).await
+        load::append(self, shadow, batch, mark).await
     }
 
     async fn settle(
@@ -308,8 +310,31 @@ impl Acts for Sqlite {
         _: &WritePermit,
         shadow: &Shadow,
         rows: &[(Key<'static>, Option<Row<'static>>, Version)],
+        memo: &str,
     ) -> Result<(), StoreError> {
-        load::replace(self, shadow, rows).await
+        load::replace(self, shadow, rows, memo).await
+    }
+
+    async fn take_up(
+        &self,
+        _: &WritePermit,
+        name: &TableName,
+        run: &str,
+        binding: &str,
+    ) -> Result<bool, StoreError> {
+        resume::take_up(self, name, run, binding).await
+    }
+
+    async fn note(&self, _: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+        resume::note(self, run, note).await
+    }
+
+    async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError> {
+        resume::unfinished(self, name).await
+    }
+
+    async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
+        resume::memos(self, run).await
     }
 
     async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {

@@ -143,9 +143,13 @@ async fn record(
         text(&std::process::id().to_string()),
         start.reverts.as_deref().map_or(Bind::Null, text),
     ];
-    execute(session, doing, dialect::RECORD_RUN, binds)
-        .await
-        .map(|_| ())
+    match execute(session, doing, dialect::RECORD_RUN, binds).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::Refused(format!(
+            "there has been a run {} already",
+            start.run
+        ))),
+    }
 }
 
 /// The state in the run's row; nothing when there is none.
@@ -168,7 +172,8 @@ pub(super) async fn close(
     state: RunState,
 ) -> Result<bool, StoreError> {
     let binds = vec![Bind::Text(id.to_owned())];
-    execute(session, doing, dialect::FORGET_POSITIONS, binds).await?;
+    execute(session, doing, dialect::FORGET_POSITIONS, binds.clone()).await?;
+    execute(session, doing, dialect::FORGET_LOADS, binds).await?;
     let binds = [state.word(), id, RunState::Running.word()].map(|t| Bind::Text(t.to_owned()));
     Ok(execute(session, doing, dialect::CLOSE_RUN, binds.to_vec()).await? == 1)
 }

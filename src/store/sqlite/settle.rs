@@ -15,6 +15,7 @@ use crate::store::{Settle, Settled, Shadow, StateStream, StoreError, state};
 use super::bind::{Binder, insert_gone, insert_rows};
 use super::error::{Doing, failed};
 use super::load::execute;
+use super::resume::remember;
 use super::{Sqlite, fetch, int, read, value, words};
 
 /// Changes handed over at a time.
@@ -41,7 +42,7 @@ pub(super) async fn settle(
             for sql in dialect::settled(shadow) {
                 execute(session, doing, &sql, Vec::new()).await?;
             }
-            Ok(())
+            remember(session, doing, shadow, "settled", &by.memo()).await
         })
         .await
 }

@@ -8,6 +8,7 @@ use crate::store::{RunKind, RunState, Shadow, Staging, Start, StoreError, TableN
 
 use super::error::{Doing, failed};
 use super::load::execute;
+use super::resume::forget;
 use super::run::{self, close, release};
 use super::{Sqlite, fetch, words};
 
@@ -79,13 +80,16 @@ pub(super) async fn expose(
 }
 
 pub(super) async fn clear(store: &Sqlite, shadow: &Shadow) -> Result<(), StoreError> {
-    run_all(
-        store,
-        shadow,
-        "emptying the shadow",
-        &dialect::clear(shadow),
-    )
-    .await
+    let shown = shadow.live.table.to_string();
+    let doing = store.file.doing(&shown, "emptying the shadow");
+    store
+        .write(doing, async |session| {
+            for sql in dialect::clear(shadow) {
+                execute(session, doing, &sql, Vec::new()).await?;
+            }
+            forget(session, doing, shadow).await
+        })
+        .await
 }
 
 pub(super) async fn fill(store: &Sqlite, shadow: &Shadow, query: &str) -> Result<(), StoreError> {

@@ -111,6 +111,7 @@ async fn exchange_all(
     for shadow in shadows {
         exchange(session, doing, shadow).await?;
     }
+    crate::crash_point!("swap.exchanged");
     Ok(())
 }
 

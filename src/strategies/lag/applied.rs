@@ -68,13 +68,12 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// The topic as it is now.
+    /// Where the topic begins and ends now.
     ///
     /// # Errors
     /// When the log cannot be asked.
     pub async fn extents(&self) -> Result<Vec<Extent>> {
-        let (log, topic) = (self.systems.log().await?, Arc::clone(&self.topic));
-        Ok(blocking(move || log.topic(&topic)).await?.extents)
+        extents(self.systems, &self.topic).await
     }
 
     /// Where it is now.
@@ -265,6 +264,15 @@ impl<'a> Projector<'a> {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Where a topic begins and ends now, partition by partition.
+///
+/// # Errors
+/// When the log cannot be asked.
+pub async fn extents(systems: &Systems, topic: &str) -> Result<Vec<Extent>> {
+    let (log, topic) = (systems.log().await?, topic.to_owned());
+    Ok(blocking(move || log.topic(&topic)).await?.extents)
 }
 
 /// Whether a range holds any data record.

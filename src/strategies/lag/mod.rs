@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use self::applied::Projector;
+use self::applied::{Projector, extents};
 use self::captured::Capture;
 use super::compare::Comparison;
 use super::{Applied, Origin, Systems, View};
@@ -62,29 +62,89 @@ pub async fn decide(
         }),
         Applied::Within(lag) => outwait(comparison, *lag, lag_wait, differences, progress).await,
         Applied::ConsumerGroup(_) | Applied::Checkpoint(_) => {
-            let mut rounds = Rounds {
+            let projectors = view
+                .sources()
+                .iter()
+                .map(|source| Projector::of(systems, &source.topic));
+            let mut projectors: Vec<Projector<'_>> = projectors.collect();
+            follow(
                 systems,
                 view,
                 comparison,
-                capture: Capture::of(systems, view),
-                projectors: view
-                    .sources()
-                    .iter()
-                    .map(|source| Projector::of(systems, &source.topic))
-                    .collect(),
-                began: Instant::now(),
-                until: Instant::now() + lag_wait,
+                &mut projectors,
+                lag_wait,
+                differences,
                 progress,
-                end: Vec::new(),
-                open: by_key(differences),
-                decided: Decided::default(),
-                captured: false,
-            };
-            rounds.all().await?;
-            rounds.decided.drift.sort_by(|a, b| a.key.cmp(&b.key));
-            Ok(rounds.decided)
+            )
+            .await
         }
     }
+}
+
+/// Whoever writes the compared table from the log: the second half of lag.
+#[allow(async_fn_in_trait)] // Awaited on one task only, so no bound on the futures is needed.
+pub trait Follower {
+    /// Waits until the table has everything that the log holds now.
+    ///
+    /// # Errors
+    /// When a system cannot be asked, or written.
+    async fn pass(&mut self, until: Instant) -> Result<Passed>;
+    /// Whether waiting longer cannot help.
+    fn is_hopeless(&self) -> bool;
+    /// Whether it may say that it has applied what it has not written yet.
+    fn may_be_ahead_of_itself(&self) -> bool;
+}
+
+impl Follower for Vec<Projector<'_>> {
+    async fn pass(&mut self, until: Instant) -> Result<Passed> {
+        for projector in self {
+            let passed = projector.pass(until).await?;
+            if passed.is_err() {
+                return Ok(passed);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.iter().any(Projector::is_hopeless)
+    }
+
+    fn may_be_ahead_of_itself(&self) -> bool {
+        self.iter().any(Projector::may_be_ahead_of_itself)
+    }
+}
+
+/// Tells lag from drift where `follower` brings the table to the end of the log.
+///
+/// # Errors
+/// When a system cannot be read, and those of the follower.
+pub async fn follow(
+    systems: &Systems,
+    view: &View,
+    comparison: &Comparison<'_>,
+    follower: &mut impl Follower,
+    lag_wait: Duration,
+    differences: Vec<Difference>,
+    progress: &Progress,
+) -> Result<Decided> {
+    let mut rounds = Rounds {
+        systems,
+        view,
+        comparison,
+        capture: Capture::of(systems, view),
+        follower,
+        began: Instant::now(),
+        until: Instant::now() + lag_wait,
+        progress,
+        end: Vec::new(),
+        open: by_key(differences),
+        decided: Decided::default(),
+        captured: false,
+    };
+    rounds.all().await?;
+    rounds.decided.drift.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(rounds.decided)
 }
 
 fn by_key(differences: Vec<Difference>) -> BTreeMap<Key<'static>, Difference> {
@@ -99,13 +159,12 @@ fn by_key(differences: Vec<Difference>) -> BTreeMap<Key<'static>, Difference> {
 /// A round begins with the end of the log, then the look at which a key differed: the primary said P. Once both halves have
 /// passed that look, the read store must say P, or something newer: one of the rows that the log brings the key after that
 /// end. If it says anything else, it is drift, whether or not the primary has moved on meanwhile.
-struct Rounds<'a> {
+struct Rounds<'a, F> {
     systems: &'a Systems,
     view: &'a View,
     comparison: &'a Comparison<'a>,
     capture: Capture<'a>,
-    /// One for each topic.
-    projectors: Vec<Projector<'a>>,
+    follower: &'a mut F,
     began: Instant,
     until: Instant,
     progress: &'a Progress,
@@ -118,7 +177,7 @@ struct Rounds<'a> {
     captured: bool,
 }
 
-impl Rounds<'_> {
+impl<F: Follower> Rounds<'_, F> {
     async fn all(&mut self) -> Result<()> {
         self.begin().await?;
         while !self.open.is_empty() {
@@ -180,7 +239,7 @@ impl Rounds<'_> {
         let (known, unknown): (Vec<_>, Vec<_>) = open.into_values().partition(has);
         self.open = by_key(known);
         let until = self.until.max(Instant::now() + limits::HEAL_WAIT);
-        if !self.open.is_empty() && self.applied(until).await?.is_ok() {
+        if !self.open.is_empty() && self.follower.pass(until).await?.is_ok() {
             self.judge().await?;
         }
         self.open.extend(by_key(unknown));
@@ -198,29 +257,17 @@ impl Rounds<'_> {
     /// Whether to stop with keys undecided. Where a half can never be known to have passed, keys are given time to agree by
     /// themselves, and no longer.
     fn is_over(&self, healing: bool) -> bool {
-        let hopeless =
-            self.capture.is_hopeless() || self.projectors.iter().any(Projector::is_hopeless);
+        let hopeless = self.capture.is_hopeless() || self.follower.is_hopeless();
         let enough = self.began.elapsed() >= limits::HEAL_WAIT && !healing;
         Instant::now() >= self.until || (hopeless && enough)
     }
 
     /// Where the log of the view's source ends now.
     async fn extents(&self) -> Result<Vec<Extent>> {
-        match (&self.view.origin, &self.projectors[..]) {
-            (Origin::Copy { .. }, [projector]) => projector.extents().await,
-            _ => Ok(Vec::new()),
+        match &self.view.origin {
+            Origin::Copy { source, .. } => extents(self.systems, &source.topic).await,
+            Origin::Query { .. } => Ok(Vec::new()),
         }
-    }
-
-    /// Waits until the projector has applied what every topic holds now.
-    async fn applied(&mut self, until: Instant) -> Result<Passed> {
-        for projector in &mut self.projectors {
-            let passed = projector.pass(until).await?;
-            if passed.is_err() {
-                return Ok(passed);
-            }
-        }
-        Ok(Ok(()))
     }
 
     /// Waits until both halves have passed this instant. When the first does not, the second is asked all the same: what
@@ -236,8 +283,8 @@ impl Rounds<'_> {
         };
         wait("the log to have what the primary has");
         let captured = self.capture.pass(self.until).await?;
-        wait("the projector to apply what the log has");
-        let applied = self.applied(self.until).await?;
+        wait("the table to have what the log has");
+        let applied = self.follower.pass(self.until).await?;
         self.captured = captured.is_ok();
         Ok(captured.and(applied))
     }
@@ -260,12 +307,7 @@ impl Rounds<'_> {
         let end = self.extents().await?;
         let keys: Vec<Key<'static>> = before.keys().cloned().collect();
         let mut wrong = self.wrong(&before, &keys).await?;
-        if !wrong.is_empty()
-            && self
-                .projectors
-                .iter()
-                .any(Projector::may_be_ahead_of_itself)
-        {
+        if !wrong.is_empty() && self.follower.may_be_ahead_of_itself() {
             // A projector may commit before it writes (auto-commit does): what its group says it has applied is given a
             // moment to be written.
             self.progress.stage(
@@ -307,7 +349,8 @@ impl Rounds<'_> {
         let history = tail::read(self.systems, self.view, differing, &self.end, &to).await?;
         let is_wrong = |d: &Difference| {
             let said = before.get(&d.key).is_some_and(|b| b.expected == d.actual);
-            let stood = before.get(&d.key).is_some_and(|b| b.expected == d.expected);
+            // A query's row may be made of one topic before a transaction and another after it: that passes.
+            let stood = before.get(&d.key) == Some(d);
             match &history {
                 Some(history) => !said && !history.may_have_been(&d.key, d.actual.as_ref()),
                 None => !said && stood,

@@ -1,21 +1,83 @@
 //! Whether the shadows may take the place of the live tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use tokio::time::Instant;
 
+use super::run::Run;
 use crate::limits;
 use crate::projection::change::Key;
-use crate::projection::diff::Kind;
+use crate::projection::diff::{Difference, Kind};
 use crate::strategies::bounds::Bound;
 use crate::strategies::compare::{Comparison, Found};
+use crate::strategies::lag::{self, Follower, Passed};
 use crate::strategies::{Refused, Systems, View};
 
-/// Refuses a shadow that is wrong where the live table is right, or that would drop too many of the primary's rows.
-pub(super) async fn better_than_live(
-    systems: &Systems,
+/// What became of the differences of one shadow.
+pub(super) struct Verdict {
+    /// Keys that the shadow has wrong, and the live table too.
+    pub(super) differing: u64,
+    /// Keys that changed in the primary all the while.
+    pub(super) underway: u64,
+}
+
+/// A run brings its shadows to the end of the log itself.
+impl Follower for Run<'_> {
+    async fn pass(&mut self, _until: Instant) -> Result<Passed> {
+        self.follow().await.map(|_| Ok(()))
+    }
+
+    fn is_hopeless(&self) -> bool {
+        false
+    }
+
+    fn may_be_ahead_of_itself(&self) -> bool {
+        false
+    }
+}
+
+/// Tells what is underway from what the shadow has wrong, and refuses a shadow that would do harm.
+pub(super) async fn decide(
+    run: &mut Run<'_>,
     view: &View,
     comparison: &Comparison<'_>,
+    found: Found,
+) -> Result<Verdict> {
+    let first: BTreeMap<Key<'static>, Difference> = found
+        .differences
+        .iter()
+        .map(|d| (d.key.clone(), d.clone()))
+        .collect();
+    let pipeline = &run.pipeline;
+    let (systems, progress) = (pipeline.systems, pipeline.progress);
+    let bound = pipeline.plan.options.deletes_max;
+    let wait = limits::LAG_WAIT;
+    let differences = found.differences;
+    let decided = lag::follow(systems, view, comparison, run, wait, differences, progress).await?;
+    // Where nothing proves that the log has all of the primary, what stood still on both sides counts as wrong.
+    let stood = |d: &Difference| first.get(&d.key) == Some(d);
+    let (standing, underway): (Vec<_>, Vec<_>) = decided.undecided.into_iter().partition(stood);
+    let wrong: Vec<Difference> = decided.drift.into_iter().chain(standing).collect();
+    if !wrong.is_empty() || found.beyond > 0 {
+        let found = Found {
+            differences: wrong.clone(),
+            rows: found.rows,
+            beyond: found.beyond,
+            ..Found::default()
+        };
+        better_than_live(systems, view, &found, bound).await?;
+    }
+    Ok(Verdict {
+        differing: wrong.len() as u64 + found.beyond,
+        underway: underway.len() as u64,
+    })
+}
+
+/// Refuses a shadow that is wrong where the live table is right, or that would drop too many of the primary's rows.
+async fn better_than_live(
+    systems: &Systems,
+    view: &View,
     found: &Found,
     deletes_max: Bound,
 ) -> Result<()> {
@@ -27,8 +89,7 @@ pub(super) async fn better_than_live(
         .into_iter()
         .map(|d| d.key)
         .collect();
-    // A key that changes underway is no evidence: only what still differs counts.
-    let wrong_shadow = comparison.again(&keys).await?;
+    let wrong_shadow = &found.differences;
     let worse: Vec<String> = wrong_shadow
         .iter()
         .filter(|d| !wrong_live.contains(&d.key))

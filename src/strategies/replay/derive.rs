@@ -6,7 +6,7 @@ use super::plan::{Derived, Plan};
 use crate::limits;
 use crate::projection::version::{Rank, Version};
 use crate::store::{
-    Acts, Origin as Loaded, Relation, Shadow, Store, StoreError, TableName, WritePermit,
+    Acts, Mark, Origin as Loaded, Relation, Shadow, Store, StoreError, TableName, WritePermit,
 };
 use crate::strategies::compare::Comparison;
 use crate::strategies::{Systems, View};
@@ -136,7 +136,7 @@ impl<'a> Exposure<'a> {
             if encoder.bytes() >= limits::BATCH_BYTES || some.is_empty() {
                 let batch = encoder.take();
                 read_store
-                    .append(self.permit, &derived.shadow, batch, &[])
+                    .append(self.permit, &derived.shadow, batch, &Mark::default())
                     .await?;
             }
             if some.is_empty() {

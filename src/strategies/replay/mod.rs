@@ -11,6 +11,7 @@ pub mod plan;
 pub mod run;
 pub mod shape;
 mod suits;
+mod unfinished;
 
 pub use plan::{Begin, Options, Plan, plan};
 pub use run::{Done, execute};

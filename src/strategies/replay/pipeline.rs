@@ -1,7 +1,7 @@
 //! What every replay does with the log: tables loaded, keys that occur more than once settled, incomplete rows taken from the
 //! primary, and the same again for what the log has got meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,9 +16,10 @@ use crate::projection::counts::Counts;
 use crate::projection::decode::Decoder;
 use crate::projection::mapping::key_of;
 use crate::projection::seen::Seen;
+use crate::projection::types::ColumnType;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
-use crate::store::{Acts, NextOffset, Store, WritePermit};
+use crate::store::{Acts, Memo, NextOffset, Store, WritePermit};
 use crate::strategies::compare::Comparison;
 use crate::strategies::load::{self, Loader};
 use crate::strategies::settle::Settler;
@@ -45,7 +46,8 @@ struct State {
     /// `None` while a thread has it.
     loader: Option<Loader>,
     settler: Settler,
-    settled: BTreeSet<Key<'static>>,
+    /// Whether a run that died had begun it.
+    begun: bool,
 }
 
 impl<'a> Pipeline<'a> {
@@ -61,23 +63,11 @@ impl<'a> Pipeline<'a> {
         stop: Arc<AtomicBool>,
     ) -> Result<Pipeline<'a>> {
         let mut states = Vec::with_capacity(plan.loads.len());
-        let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
         for load in &plan.loads {
-            let source = load
-                .view
-                .decoded()
-                .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
-            let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
-            let mut decoder = Decoder::new(source, guard);
-            if let Begin::Snapshot(base) = &plan.options.begin {
-                decoder = decoder.after(&base.seen(&load.kept_as));
-            }
-            let encoder = store(systems, load).encoder(&load.shadow);
-            let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
             states.push(State {
-                loader: Some(loader),
+                loader: Some(loader(systems, plan, load)?),
                 settler: Settler::new(load.order.clone()),
-                settled: BTreeSet::new(),
+                begun: false,
             });
         }
         Ok(Pipeline {
@@ -88,6 +78,43 @@ impl<'a> Pipeline<'a> {
             stop,
             states,
         })
+    }
+
+    /// Goes on where a run that died had come to, by what it remembered. Loads that it had not begun, or not brought to where
+    /// their log begins, begin anew.
+    ///
+    /// # Errors
+    /// For a memo that trueup did not write.
+    pub fn go_on(&mut self, memos: &[(String, Memo)]) -> Result<()> {
+        for (load, state) in self.plan.loads.iter().zip(&mut self.states) {
+            let shadow = &load.shadow;
+            let is_its = |(run, memo): &&(String, Memo)| {
+                *run == shadow.run && memo.table == shadow.live.table.name
+            };
+            let Some((_, memo)) = memos.iter().find(is_its) else {
+                continue;
+            };
+            let loaded = memo.loaded.as_deref().zip(state.loader.take());
+            let Some(loader) = loaded
+                .map(|(memo, loader)| loader.go_on(memo))
+                .transpose()?
+                .flatten()
+            else {
+                state.loader = Some(loader(self.systems, self.plan, load)?);
+                continue;
+            };
+            state.loader = Some(loader);
+            state.begun = true;
+            if let Some(settled) = &memo.settled {
+                let kinds: Vec<ColumnType> = shadow
+                    .key
+                    .iter()
+                    .map(|at| shadow.columns[*at].kind.clone())
+                    .collect();
+                state.settler = Settler::new(load.order.clone()).go_on(settled, &kinds)?;
+            }
+        }
+        Ok(())
     }
 
     /// Goes on to the next stage, unless the operator said stop.
@@ -107,13 +134,15 @@ impl<'a> Pipeline<'a> {
         if !self.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let state = format!(
-            "interrupted: what was built is removed and {} as before; the same command starts again",
-            match self.plan.tables() {
-                tables if tables.is_empty() => "everything is".to_owned(),
-                tables => format!("{tables} is"),
-            }
-        );
+        let tables = self.plan.tables();
+        let state = if tables.is_empty() {
+            "interrupted: what was built is removed and everything is as before; the same command starts again".to_owned()
+        } else {
+            format!(
+                "interrupted: {tables} is as before; the same command goes on with run {}, `trueup runs abort` removes it",
+                self.plan.run
+            )
+        };
         Err(Interrupted { state })
     }
 
@@ -124,21 +153,39 @@ impl<'a> Pipeline<'a> {
     pub async fn load_all(&mut self) -> Result<()> {
         for at in 0..self.plan.loads.len() {
             let load = &self.plan.loads[at];
-            if let Begin::Snapshot(base) = &self.plan.options.begin {
-                self.restore(at, base).await?;
-            }
+            let ranges = if self.states[at].begun {
+                self.rest(at)
+            } else {
+                self.restored(at).await?;
+                load.ranges()
+            };
+            let records = |r: &Range| u64::try_from(r.to - r.from).unwrap_or(0);
             self.progress.stage(
                 &format!("loading {}", load.view.name),
                 "records",
-                Some(load.records()),
+                Some(ranges.iter().map(records).sum()),
             );
-            self.pass(at, load.ranges()).await?;
+            self.pass(at, ranges).await?;
             self.stage("building keys and indexes")?;
             store(self.systems, load)
                 .build(self.permit, &load.shadow)
                 .await?;
+            crate::crash_point!("load.built");
         }
         Ok(())
+    }
+
+    /// A load at its beginning: an empty shadow, or what a snapshot holds of it.
+    async fn restored(&mut self, at: usize) -> Result<()> {
+        let load = &self.plan.loads[at];
+        if self.plan.goes_on {
+            let store = store(self.systems, load);
+            store.clear(self.permit, &load.shadow).await?;
+        }
+        match &self.plan.options.begin {
+            Begin::Snapshot(base) => self.restore(at, base).await,
+            Begin::Zero | Begin::Offsets(_) => Ok(()),
+        }
     }
 
     /// What a snapshot holds of one load.
@@ -204,6 +251,7 @@ impl<'a> Pipeline<'a> {
         store(self.systems, load)
             .settle(self.permit, &load.shadow, &mut self.states[at].settler)
             .await?;
+        crate::crash_point!("settle.settled");
         self.settle_incomplete(at).await
     }
 
@@ -212,6 +260,7 @@ impl<'a> Pipeline<'a> {
         let load = &self.plan.loads[at];
         let incomplete = std::mem::take(&mut self.states[at].settler.incomplete);
         let comparison = Comparison::new(self.systems, &load.view);
+        let mut done = 0;
         for some in incomplete.chunks(limits::LOOKUP_KEYS) {
             let mut keys: Vec<Key<'static>> = some.iter().map(|(k, _)| k.clone()).collect();
             keys.sort();
@@ -228,10 +277,18 @@ impl<'a> Pipeline<'a> {
                     (key.clone(), by_key.remove(key), version)
                 })
                 .collect();
+            self.states[at].settler.settled.extend(keys);
+            done += some.len();
+            // Until all of them are written, a later process begins again with all of them.
+            let memo = if done == incomplete.len() {
+                self.states[at].settler.remembered()
+            } else {
+                String::new()
+            };
             store(self.systems, load)
-                .replace(self.permit, &load.shadow, &rows)
+                .replace(self.permit, &load.shadow, &rows, &memo)
                 .await?;
-            self.states[at].settled.extend(keys);
+            crate::crash_point!("settle.replaced");
         }
         Ok(())
     }
@@ -264,6 +321,18 @@ impl<'a> Pipeline<'a> {
             moved.push(at);
         }
         Ok(moved)
+    }
+
+    /// What the plan reads beyond what a load was brought to.
+    fn rest(&self, at: usize) -> Vec<Range> {
+        let next = self.next_of(at);
+        let mut rest = self.plan.loads[at].ranges();
+        for range in &mut rest {
+            let read = next.iter().find(|n| n.partition == range.partition);
+            range.from = read.map_or(range.from, |n| n.offset.max(range.from));
+        }
+        rest.retain(|r| r.from < r.to);
+        rest
     }
 
     /// What the log holds beyond a shadow.
@@ -314,7 +383,7 @@ impl<'a> Pipeline<'a> {
     /// Keys whose row the log did not hold whole.
     #[must_use]
     pub fn settled(&self) -> Vec<String> {
-        let keys = self.states.iter().flat_map(|s| &s.settled);
+        let keys = self.states.iter().flat_map(|s| &s.settler.settled);
         keys.map(ToString::to_string).collect()
     }
 
@@ -332,6 +401,27 @@ impl<'a> Pipeline<'a> {
         all.check().map_err(|e| Bug(e.to_string()))?;
         Ok(all)
     }
+}
+
+/// A loader at the beginning of its load.
+fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
+    let source = load
+        .view
+        .decoded()
+        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
+    let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
+    let mut decoder = Decoder::new(source, guard);
+    if let Begin::Snapshot(base) = &plan.options.begin {
+        decoder = decoder.after(&base.seen(&load.kept_as));
+    }
+    let encoder = store(systems, load).encoder(&load.shadow);
+    let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
+    Ok(Loader::new(
+        decoder,
+        load.view.mapping.clone(),
+        encoder,
+        key_bytes,
+    ))
 }
 
 /// Where a load goes.

@@ -9,6 +9,7 @@ use super::base::{Base, Now};
 use super::extents::{self, Extent};
 use super::shape::{apart, kept_as, shadow, staged};
 use super::suits;
+use super::unfinished;
 use crate::projection::version::Order;
 use crate::report::replay::{PlanLoad, PlanReport, PlanView};
 use crate::store::{Shadow, Staging};
@@ -116,6 +117,10 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Why it must not run; empty when it may.
     pub refusals: Vec<String>,
+    /// What its work is bound to.
+    pub binding: String,
+    /// Whether it goes on with what a run that died has built.
+    pub goes_on: bool,
     /// What was asked.
     pub options: Options,
 }
@@ -142,6 +147,18 @@ impl Plan {
             name: self.playbook.clone(),
             shadows,
         })
+    }
+
+    /// Becomes the run that died: everything that it builds has its id, and its binding.
+    pub(super) fn take_over(&mut self, run: &str, binding: String) {
+        let loaded = self.loads.iter_mut().map(|l| &mut l.shadow);
+        let derived = self.derived.iter_mut().map(|d| &mut d.shadow);
+        for shadow in loaded.chain(derived) {
+            let nth = shadow.run.strip_prefix(&self.run).unwrap_or_default();
+            shadow.run = format!("{run}{nth}");
+        }
+        self.run = run.to_owned();
+        (self.binding, self.goes_on) = (binding, true);
     }
 
     /// The tables that it replaces, for a message.
@@ -220,6 +237,8 @@ pub async fn plan(
             derived: Vec::new(),
             notes: Vec::new(),
             refusals: Vec::new(),
+            binding: String::new(),
+            goes_on: false,
             options,
         },
     };
@@ -255,7 +274,11 @@ pub async fn plan(
     }
     making.plan.refusals.extend(outside);
     making.plan.refusals.dedup();
-    Ok(making.plan)
+    let mut plan = making.plan;
+    if plan.refusals.is_empty() && !plan.options.stage_only {
+        unfinished::look(systems, &mut plan).await?;
+    }
+    Ok(plan)
 }
 
 /// Every source of these views, once.

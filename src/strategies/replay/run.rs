@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
 use super::check;
@@ -15,11 +15,11 @@ use crate::projection::counts::Counts;
 use crate::report::progress::Progress;
 use crate::report::replay::{DoneReport, DoneView};
 use crate::store::{
-    Acts, NextOffset, RunState, Shadow, StoreError, Swapped, TableName, WritePermit,
+    Acts, Memo, NextOffset, Note, RunState, Shadow, StoreError, Swapped, TableName, WritePermit,
 };
 use crate::strategies::compare::{Comparison, Found};
-use crate::strategies::{Applied, Refused, Systems, View, blocking};
-use crate::stream::GroupState;
+use crate::strategies::{Applied, Interrupted, Refused, Systems, View, blocking};
+use crate::stream::{GroupState, StreamError};
 
 /// What became of a view.
 #[derive(Clone, Debug)]
@@ -39,12 +39,21 @@ pub struct Done {
     pub settled: Vec<String>,
     /// The offsets up to which the tables now hold the log.
     pub next: Vec<NextOffset>,
-    /// Rows of the shadows that were compared with the primary; `None` without a check.
-    pub checked: Option<u64>,
-    /// Keys in which the new tables still differ from the primary.
-    pub differing: u64,
+    /// What the comparison with the primary found.
+    pub checked: Checked,
     /// What became of each view of the plan.
     pub fates: Vec<Fate>,
+}
+
+/// What the comparison of the shadows with the primary found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checked {
+    /// Rows that were compared; `None` without a check.
+    pub rows: Option<u64>,
+    /// Keys in which the shadows differ from the primary, none of them newly.
+    pub differing: u64,
+    /// Keys that changed in the primary all the while, so that nothing can be said of them.
+    pub underway: u64,
 }
 
 impl Done {
@@ -79,8 +88,9 @@ impl Done {
                 .iter()
                 .map(|n| (n.topic.clone(), n.partition, n.offset))
                 .collect(),
-            checked: self.checked,
-            differing: self.differing,
+            checked: self.checked.rows,
+            differing: self.checked.differing,
+            underway: self.checked.underway,
         }
     }
 }
@@ -102,14 +112,9 @@ pub async fn execute(
     progress.stage("creating the shadows", "steps", None);
     let mut begun = Vec::new();
     let outcome = async {
-        for (_, shadow) in plan.targets() {
-            systems.read_store.begin(permit, shadow).await?;
-            begun.push(shadow);
-        }
-        if let Some(staging) = plan.staging() {
-            systems.staging().stage(permit, &staging).await?;
-        }
-        let pipeline = Pipeline::new(systems, plan, permit, progress, stop)?;
+        let memos = begin(systems, plan, permit, &mut begun).await?;
+        let mut pipeline = Pipeline::new(systems, plan, permit, progress, stop)?;
+        pipeline.go_on(&memos)?;
         let mut run = Run {
             exposure: None,
             pipeline,
@@ -117,13 +122,98 @@ pub async fn execute(
         run.all_the_way().await
     };
     let outcome = outcome.await;
+    match &outcome {
+        Err(problem) if may_go_on(problem) => {
+            leave(systems, plan, permit, &begun).await;
+            if problem.is::<Interrupted>() {
+                return outcome; // It says so itself.
+            }
+            return outcome.with_context(|| {
+                format!(
+                    "run {} stopped on the way: the same command goes on with it, `trueup runs abort` removes it",
+                    plan.run
+                )
+            });
+        }
+        Err(_) => {
+            for shadow in begun {
+                discard(systems, shadow, permit).await;
+            }
+        }
+        Ok(_) => {}
+    }
     unstage(systems, plan, permit).await;
-    if outcome.is_err() {
+    outcome
+}
+
+/// Begins the runs of a plan, or takes up those of the run that it goes on with; what their loads remember, by run.
+async fn begin<'p>(
+    systems: &Systems,
+    plan: &'p Plan,
+    permit: &WritePermit,
+    begun: &mut Vec<&'p Shadow>,
+) -> Result<Vec<(String, Memo)>> {
+    let note = Note {
+        binding: Some(plan.binding.clone()),
+        stage: "loading".to_owned(),
+    };
+    let mut memos = Vec::new();
+    let remembered = |run: &str, all: Vec<Memo>| {
+        let run = run.to_owned();
+        all.into_iter().map(move |memo| (run.clone(), memo))
+    };
+    let read_store = &systems.read_store;
+    for (view, shadow) in plan.targets() {
+        let (run, table) = (&shadow.run, &view.table.table);
+        if plan.goes_on
+            && read_store
+                .take_up(permit, table, run, &plan.binding)
+                .await?
+        {
+            memos.extend(remembered(run, read_store.memos(run).await?));
+        } else {
+            read_store.begin(permit, shadow).await?;
+            crate::crash_point!("run.begun");
+        }
+        begun.push(shadow);
+        read_store.note(permit, run, &note).await?;
+    }
+    if let Some(staging) = plan.staging() {
+        let (store, run) = (systems.staging(), &staging.run);
+        let name = staging.table();
+        if plan.goes_on && store.take_up(permit, &name, run, &plan.binding).await? {
+            memos.extend(remembered(run, store.memos(run).await?));
+        } else {
+            store.stage(permit, &staging).await?;
+            crate::crash_point!("run.staged");
+        }
+        store.note(permit, run, &note).await?;
+    }
+    Ok(memos)
+}
+
+/// Whether the reason to stop is one that passes, so that what was built is worth keeping.
+fn may_go_on(problem: &anyhow::Error) -> bool {
+    problem.chain().any(|cause| {
+        cause.is::<Interrupted>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(StoreError::Unreachable { .. } | StoreError::Busy { .. })
+            )
+            || matches!(
+                cause.downcast_ref(),
+                Some(StreamError::Unreachable { .. } | StreamError::Stalled { .. })
+            )
+    })
+}
+
+/// Leaves everything as it is for the next process; a run that could not even begin leaves nothing.
+async fn leave(systems: &Systems, plan: &Plan, permit: &WritePermit, begun: &[&Shadow]) {
+    if begun.len() < plan.targets().count() && !plan.goes_on {
         for shadow in begun {
             discard(systems, shadow, permit).await;
         }
     }
-    outcome
 }
 
 /// Removes the staged sources of a plan. What is left here is removed by the next run, too.
@@ -150,8 +240,8 @@ async fn discard(systems: &Systems, shadow: &Shadow, permit: &WritePermit) {
 }
 
 /// One run underway.
-struct Run<'a> {
-    pipeline: Pipeline<'a>,
+pub(super) struct Run<'a> {
+    pub(super) pipeline: Pipeline<'a>,
     /// The staged sources, once they are loaded.
     exposure: Option<Exposure<'a>>,
 }
@@ -159,14 +249,19 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     async fn all_the_way(&mut self) -> Result<Done> {
         self.pipeline.load_all().await?;
+        self.reach("deriving").await?;
         self.derive().await?;
-        let (checked, differing) = self.check().await?;
+        self.reach("checking").await?;
+        let checked = self.check().await?;
+        crate::crash_point!("check.done");
+        self.reach("swapping").await?;
         let plan = self.pipeline.plan;
         let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
         let counts = self.pipeline.counts()?;
         self.pipeline.stage("finishing the shadows")?;
         for (_, shadow) in plan.targets() {
             systems.read_store.seal(permit, shadow).await?;
+            crate::crash_point!("swap.sealed");
         }
         let fates = if plan.options.no_swap {
             self.keep().await?
@@ -178,9 +273,19 @@ impl<'a> Run<'a> {
             settled: self.pipeline.settled(),
             next: self.pipeline.next(),
             checked,
-            differing,
             fates,
         })
+    }
+
+    /// Notes where the run stands, for whoever asks or goes on.
+    async fn reach(&self, stage: &str) -> Result<()> {
+        let (plan, permit) = (self.pipeline.plan, self.pipeline.permit);
+        let note = Note {
+            binding: None,
+            stage: stage.to_owned(),
+        };
+        let read_store = &self.pipeline.systems.read_store;
+        Ok(read_store.note(permit, &plan.run, &note).await?)
     }
 
     /// Derives the query views for the first time, and builds their keys and indexes.
@@ -196,7 +301,9 @@ impl<'a> Run<'a> {
             self.pipeline
                 .stage(&format!("deriving {}", derived.view.name))?;
             exposure.fill(derived).await?;
+            crate::crash_point!("derive.filled");
             systems.read_store.build(permit, &derived.shadow).await?;
+            crate::crash_point!("derive.built");
         }
         self.exposure = Some(exposure);
         Ok(())
@@ -216,34 +323,46 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Compares the shadows with the primary; while the log moves on, catches up with it. A replay `--until` some offset, or
-    /// one that is told not to, is not compared: the primary is elsewhere.
-    async fn check(&mut self) -> Result<(Option<u64>, u64)> {
+    /// Compares the shadows with the primary. A replay `--until` some offset, or one that is told not to, is not compared: the
+    /// primary is elsewhere.
+    async fn check(&mut self) -> Result<Checked> {
         if !self.pipeline.plan.checks() {
-            return Ok((None, 0));
+            return Ok(Checked::default());
         }
         let mut round = 0;
-        loop {
+        let found = loop {
             self.pipeline
                 .stage("checking the shadows against the primary")?;
             let found = self.compare().await?;
-            let rows = found.iter().map(|(.., f)| f.rows).sum();
-            let differing = |f: &Found| f.differences.len() as u64 + f.beyond;
-            let all: u64 = found.iter().map(|(.., f)| differing(f)).sum();
-            if all == 0 {
-                return Ok((Some(rows), 0));
-            }
+            // So many differences are not a few rows underway: all of it goes round again, while the log moves on.
             round += 1;
-            if round > limits::CATCH_UP_ROUNDS_MAX || self.pipeline.catch_up().await?.is_empty() {
-                let bound = self.pipeline.plan.options.deletes_max;
-                for (view, comparison, found) in found.iter().filter(|(.., f)| differing(f) > 0) {
-                    let systems = self.pipeline.systems;
-                    check::better_than_live(systems, view, comparison, found, bound).await?;
-                }
-                return Ok((Some(rows), all));
+            let beyond = found.iter().any(|(.., f)| f.beyond > 0);
+            if !beyond || round > limits::CATCH_UP_ROUNDS_MAX || !self.follow().await? {
+                break found;
             }
-            self.derive_again().await?;
+        };
+        let mut checked = Checked {
+            rows: Some(found.iter().map(|(.., f)| f.rows).sum()),
+            ..Checked::default()
+        };
+        for (view, comparison, found) in found {
+            if found.differences.is_empty() {
+                continue;
+            }
+            let verdict = check::decide(self, view, &comparison, found).await?;
+            checked.differing += verdict.differing;
+            checked.underway += verdict.underway;
         }
+        Ok(checked)
+    }
+
+    /// Brings the shadows to the end of the log; whether there was anything to bring.
+    pub(super) async fn follow(&mut self) -> Result<bool> {
+        if self.pipeline.catch_up().await?.is_empty() {
+            return Ok(false);
+        }
+        self.derive_again().await?;
+        Ok(true)
     }
 
     async fn compare(&self) -> Result<Vec<(&'a View, Comparison<'a>, Found)>> {
@@ -287,6 +406,7 @@ impl<'a> Run<'a> {
             .read_store
             .swap(self.pipeline.permit, &shadows)
             .await?;
+        crate::crash_point!("swap.done");
         Ok(swapped.into_iter().map(Fate::Swapped).collect())
     }
 

@@ -27,7 +27,12 @@ fn a_million_rows() {
         for id in 0..1_000_000i64 {
             if id % 50_000 == 0 && id > 0 {
                 store
-                    .append(&permit, &run, encoder.take(), &[])
+                    .append(
+                        &permit,
+                        &run,
+                        encoder.take(),
+                        &trueup::store::Mark::default(),
+                    )
                     .await
                     .expect("appended");
             }
@@ -38,7 +43,12 @@ fn a_million_rows() {
             encoder.first(&row, &origin(id));
         }
         store
-            .append(&permit, &run, encoder.take(), &[])
+            .append(
+                &permit,
+                &run,
+                encoder.take(),
+                &trueup::store::Mark::default(),
+            )
             .await
             .expect("appended");
         println!(

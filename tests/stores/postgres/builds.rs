@@ -255,7 +255,15 @@ fn a_refused_batch_leaves_nothing_behind() {
             offset: 2,
         };
         let problem = store
-            .append(&permit, &run, encoder.take(), &[next])
+            .append(
+                &permit,
+                &run,
+                encoder.take(),
+                &trueup::store::Mark {
+                    next: vec![next],
+                    memo: String::new(),
+                },
+            )
             .await
             .expect_err("too big");
         let words = problem.to_string();
@@ -317,7 +325,15 @@ fn settling_and_catching_up() {
         encoder.again(&Key(key("3")), None, &origin(14));
         encoder.again(&Key(key("9")), Some(&row("9", "only")), &origin(15));
         store
-            .append(&permit, &run, encoder.take(), &[next(16)])
+            .append(
+                &permit,
+                &run,
+                encoder.take(),
+                &trueup::store::Mark {
+                    next: vec![next(16)],
+                    memo: String::new(),
+                },
+            )
             .await
             .expect("appended");
         let values = "string_agg(id || '=' || v, ' ' ORDER BY id) FROM trueup_r1.t";
@@ -361,7 +377,15 @@ fn settling_and_catching_up() {
         encoder.again(&Key(key("9")), Some(&row("9", "again")), &origin(21));
         encoder.again(&Key(key("4")), None, &origin(22));
         store
-            .append(&permit, &run, encoder.take(), &[next(23)])
+            .append(
+                &permit,
+                &run,
+                encoder.take(),
+                &trueup::store::Mark {
+                    next: vec![next(23)],
+                    memo: String::new(),
+                },
+            )
             .await
             .expect("appended");
         store
@@ -379,6 +403,7 @@ fn settling_and_catching_up() {
                     (Key(key("9")), None, version(31)),
                     (Key(key("77")), Some(row("77", "put")), version(32)),
                 ],
+                "",
             )
             .await
             .expect("replaced");
@@ -416,7 +441,12 @@ fn many_later_changes() {
             }
         }
         store
-            .append(&permit, &run, encoder.take(), &[])
+            .append(
+                &permit,
+                &run,
+                encoder.take(),
+                &trueup::store::Mark::default(),
+            )
             .await
             .expect("appended");
         let mut latest = Latest::default();

@@ -55,7 +55,7 @@ async fn a_million_rows() {
         if i % 50_000 == 49_999 {
             let batch = encoder.take();
             store
-                .append(&permit(), &shadow, batch, &[])
+                .append(&permit(), &shadow, batch, &trueup::store::Mark::default())
                 .await
                 .expect("appended");
         }
@@ -124,7 +124,7 @@ async fn a_million_rows() {
         if i % 50_000 == 49_999 {
             let batch = encoder.take();
             store
-                .append(&permit(), &again, batch, &[])
+                .append(&permit(), &again, batch, &trueup::store::Mark::default())
                 .await
                 .expect("appended");
         }

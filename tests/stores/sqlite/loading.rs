@@ -127,7 +127,15 @@ pub(super) async fn append(
     let batch = encoder.take();
     assert_eq!(encoder.bytes(), 0);
     store
-        .append(&permit(), shadow, batch, &next)
+        .append(
+            &permit(),
+            shadow,
+            batch,
+            &trueup::store::Mark {
+                next: next.to_vec(),
+                memo: String::new(),
+            },
+        )
         .await
         .expect("appended");
 }
@@ -363,7 +371,7 @@ async fn settling_can_be_repeated_and_goes_on_after_the_build() {
     ];
     for _ in 0..2 {
         store
-            .replace(&permit(), &shadow, &replaced)
+            .replace(&permit(), &shadow, &replaced, "")
             .await
             .expect("replaced");
     }

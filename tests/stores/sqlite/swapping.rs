@@ -54,7 +54,9 @@ async fn values_that_would_be_lost_are_refused_by_column() {
             again: Vec::new(),
             gone: Vec::new(),
         };
-        store.append(&permit(), &shadow, batch, &[]).await
+        store
+            .append(&permit(), &shadow, batch, &trueup::store::Mark::default())
+            .await
     };
     let fine = [number("0.1"), Cell::Float(0.1), text("abc"), json("1.50")];
     for (at, bad, says) in [

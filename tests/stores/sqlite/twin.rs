@@ -308,7 +308,12 @@ async fn one_round(rng: &mut StdRng, round: usize) {
         );
     }
     store
-        .append(&permit(), &shadow, encoder.take(), &[])
+        .append(
+            &permit(),
+            &shadow,
+            encoder.take(),
+            &trueup::store::Mark::default(),
+        )
         .await
         .expect("appended");
     let source = read(

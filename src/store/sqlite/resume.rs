@@ -1,0 +1,130 @@
+//! What a later process needs to take up a run that died.
+
+use sqlx::SqliteConnection;
+
+use crate::store::dialect::sqlite::Bind;
+use crate::store::dialect::sqlite_own as dialect;
+use crate::store::{Memo, Note, Shadow, StoreError, TableName, Unfinished};
+
+use super::error::{Doing, failed};
+use super::load::execute;
+use super::lock::RunLock;
+use super::run::own_version;
+use super::{Sqlite, fetch, maybe, words};
+
+fn text(text: &str) -> Bind {
+    Bind::Text(text.to_owned())
+}
+
+pub(super) async fn take_up(
+    store: &Sqlite,
+    name: &TableName,
+    run: &str,
+    binding: &str,
+) -> Result<bool, StoreError> {
+    let lock = RunLock::take(&store.file.path, &name.name, run)?;
+    let doing = store.file.doing("", "taking up a run");
+    let process = std::process::id().to_string();
+    let binds = [&process, run, binding, &name.name].map(text).to_vec();
+    let taken = store
+        .write(doing, async |session| {
+            execute(session, doing, dialect::TAKE_UP, binds.clone()).await
+        })
+        .await;
+    match taken {
+        Ok(1) => {
+            store.locks().insert(run.to_owned(), lock);
+            Ok(true)
+        }
+        Ok(_) => {
+            lock.release();
+            Ok(false)
+        }
+        Err(problem) => {
+            lock.release();
+            Err(problem)
+        }
+    }
+}
+
+pub(super) async fn note(store: &Sqlite, run: &str, note: &Note) -> Result<(), StoreError> {
+    let doing = store.file.doing("", "noting where a run stands");
+    let binding = note.binding.as_deref().map_or(Bind::Null, text);
+    let binds = vec![binding, text(&note.stage), text(run)];
+    let noted = store
+        .write(doing, async |session| {
+            execute(session, doing, dialect::NOTE, binds.clone()).await
+        })
+        .await?;
+    if noted == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Refused(format!(
+        "run {run} is not running any more"
+    )))
+}
+
+pub(super) async fn unfinished(
+    store: &Sqlite,
+    name: &TableName,
+) -> Result<Vec<Unfinished>, StoreError> {
+    let doing = store.file.doing("", "looking for runs that did not end");
+    let mut session = store.reader().await?;
+    if own_version(&mut session, doing).await? < dialect::LOAD_VERSION {
+        return Ok(Vec::new());
+    }
+    let rows = fetch(&mut session, dialect::UNFINISHED, vec![text(&name.name)]).await;
+    let alive = RunLock::is_held(&store.file.path, &name.name);
+    let rows = rows.map_err(|e| failed(doing, &e))?;
+    store.file.still_frozen()?;
+    let read = |row| Unfinished {
+        run: words(row, 0),
+        binding: maybe(row, 1),
+        stage: maybe(row, 2),
+        started_at: words(row, 3),
+        alive,
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+pub(super) async fn memos(store: &Sqlite, run: &str) -> Result<Vec<Memo>, StoreError> {
+    let doing = store.file.doing("", "reading what a run remembers");
+    let mut session = store.reader().await?;
+    let rows = fetch(&mut session, dialect::MEMOS, vec![text(run)]).await;
+    let read = |row| Memo {
+        table: words(row, 0),
+        loaded: maybe(row, 1),
+        settled: maybe(row, 2),
+    };
+    let rows = rows.map_err(|e| failed(doing, &e))?;
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Notes something that the load of a shadow has to know to go on; nothing of an empty one.
+pub(super) async fn remember(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+    column: &str,
+    memo: &str,
+) -> Result<(), StoreError> {
+    if memo.is_empty() {
+        return Ok(());
+    }
+    let binds = [&shadow.run, &shadow.live.table.name, memo].map(text);
+    execute(session, doing, &dialect::remember(column), binds.to_vec())
+        .await
+        .map(drop)
+}
+
+/// Forgets what the load of a shadow remembers.
+pub(super) async fn forget(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    shadow: &Shadow,
+) -> Result<(), StoreError> {
+    let binds = [&*shadow.run, &shadow.live.table.name].map(text);
+    execute(session, doing, dialect::FORGET_LOAD, binds.to_vec())
+        .await
+        .map(drop)
+}
