@@ -28,6 +28,14 @@ pub const LAG_WAIT: Duration = Duration::from_secs(60);
 pub const RECHECK_PAUSE: Duration = Duration::from_millis(500);
 /// How long a swap waits for snapshots that are older than the load.
 pub const OLD_SNAPSHOT_WAIT: Duration = Duration::from_secs(60);
+/// How long a cutover pauses the projector when the playbook says nothing.
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long the command that resumes it may take …
+pub const RESUME_MAX: Duration = Duration::from_secs(60);
+/// … and how often it is tried.
+pub const RESUME_TRIES: u32 = 3;
+/// How often a cutover is tried.
+pub const CUTOVER_TRIES: u32 = 3;
 /// Records looked at, at each end of a partition, to choose the order.
 pub const PEEK_RECORDS: usize = 20;
 /// Time between two plain progress lines.

@@ -65,7 +65,7 @@ impl Drop for Bench {
 }
 
 /// Readers of the live table: each poll must succeed and see every row.
-struct Readers {
+pub(crate) struct Readers {
     stop: Arc<AtomicBool>,
     polls: Arc<AtomicU64>,
     wrong: Arc<AtomicU64>,
@@ -74,7 +74,7 @@ struct Readers {
 }
 
 impl Readers {
-    fn start(url: &str, rows: u64, count: usize) -> Readers {
+    pub(crate) fn start(url: &str, rows: u64, count: usize) -> Readers {
         let (stop, polls, wrong) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
@@ -107,7 +107,7 @@ impl Readers {
     }
 
     /// Polls, polls a second, and polls that failed or missed their row.
-    fn stop(self) -> (u64, u64, u64) {
+    pub(crate) fn stop(self) -> (u64, u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().unwrap();

@@ -59,9 +59,7 @@ impl Consent {
         }
         let typed = match &self.confirm {
             Some(name) => name.clone(),
-            None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
-                question()?
-            }
+            None if can_ask() => question()?,
             None => {
                 let reason =
                     format!("{act}: nobody can be asked here; give --yes or --confirm {table}");
@@ -76,6 +74,24 @@ impl Consent {
         ))
         .into())
     }
+}
+
+/// Whether somebody sits at a terminal.
+pub(super) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Shows a request, and waits until Enter is pressed.
+///
+/// # Errors
+/// When the terminal is gone.
+pub(super) fn wait_for(request: &str) -> Result<()> {
+    let entered: String = Input::new()
+        .with_prompt(request)
+        .allow_empty(true)
+        .interact_text()?;
+    drop(entered);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::projection::diff::Kind;
 use crate::report::reconcile::plans_json;
 use crate::strategies::bounds::Bound;
 use crate::strategies::reconcile::{self, Options, Plan, apply, saved};
+use crate::strategies::replay::cutover::close_open_pauses;
 use crate::strategies::{Refused, View};
 
 /// Repair read tables from the primary; a dry run unless --apply
@@ -170,6 +171,7 @@ async fn apply_one(
     }
     let report = plan.report(0);
     let permit = args.consent.to_repair(&report.table, &report.act())?;
+    close_open_pauses(&wired.systems.read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
     let done = apply::apply(&wired.systems, plan, &permit, &progress, stop).await;
     progress.finish();

@@ -8,6 +8,7 @@ use super::consent::Consent;
 use super::context::Format;
 use super::{Context, Exit, flags, wiring};
 use crate::report::reconcile::Besides;
+use crate::strategies::replay::cutover::close_open_pauses;
 use crate::strategies::undo;
 
 /// Take the repairs of a run back, each only while its row is as the repair left it
@@ -47,6 +48,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let permit = args.consent.to_write(&report.table, &report.act())?;
+    let cutover = wiring::cutover_of(&args.playbook)?;
+    close_open_pauses(&store, &cutover, &permit).await?;
     let progress = context.progress();
     let done = undo::execute(&store, &plan, &permit, &progress, &stop).await;
     progress.finish();

@@ -247,8 +247,10 @@ pub struct DoneReport {
     pub checked: Option<u64>,
     /// Keys that still differ from it.
     pub differing: u64,
-    /// Keys that changed in the primary all the while, so that nothing can be said of them.
+    /// Keys that changed in the primary all the while, or that the projector has still to come to: nothing can be said of them.
     pub underway: u64,
+    /// How long the projector was paused, in milliseconds.
+    pub paused_ms: Option<u64>,
 }
 
 /// What became of a view.
@@ -329,12 +331,18 @@ impl DoneReport {
         }
         if self.underway > 0 {
             out.push_str(&format!(
-                "{} keys changed in the primary all the while, and were not decided: verify looks at them again\n",
+                "{} keys were not decided: they changed all the while, or the projector has still to come to them; verify looks at them again\n",
                 grouped(self.underway)
             ));
         }
         for view in &self.views {
             out.push_str(&view.text());
+        }
+        if let Some(ms) = self.paused_ms {
+            out.push_str(&format!(
+                "the projector was paused for {} ms\n",
+                grouped(ms)
+            ));
         }
         for (topic, partition, offset) in &self.next {
             out.push_str(&format!(
@@ -367,7 +375,7 @@ impl DoneReport {
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
             "settled": self.settled, "rows_checked": self.checked, "differing": self.differing,
-            "underway": self.underway, "positions": next,
+            "underway": self.underway, "paused_ms": self.paused_ms, "positions": next,
         })
         .to_string()
     }

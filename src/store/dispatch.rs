@@ -229,6 +229,14 @@ impl Acts for Store {
         each!(self.unfinished(name).await)
     }
 
+    async fn pause(&self, permit: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError> {
+        each!(self.pause(permit, run, paused).await)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError> {
+        each!(self.pauses().await)
+    }
+
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         each!(self.memos(run).await)
     }
@@ -251,8 +259,9 @@ impl Acts for Store {
         &self,
         permit: &WritePermit,
         shadows: &[Shadow],
+        fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError> {
-        each!(self.swap(permit, shadows).await)
+        each!(self.swap(permit, shadows, fence).await)
     }
     async fn end(
         &self,

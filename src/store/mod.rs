@@ -15,6 +15,7 @@ pub mod sqlite;
 mod state;
 
 use std::fmt;
+use std::pin::Pin;
 
 use tokio::sync::mpsc;
 
@@ -302,6 +303,35 @@ pub trait Settle {
     }
 }
 
+/// Whether nobody writes the live tables, asked again under the locks of the swap.
+pub struct Fence<'a> {
+    /// The role whose sessions must be gone.
+    pub writer_role: Option<&'a str>,
+    /// How far the projector is, by a query and what it gave before: it must give the same.
+    pub checkpoint: Option<(&'a str, Vec<Vec<Option<String>>>)>,
+    /// Asks whatever else knows; why not, when somebody may write.
+    pub still: &'a Still<'a>,
+    /// When the tries must end.
+    pub until: Option<std::time::Instant>,
+}
+
+/// A question that is asked elsewhere.
+pub type Still<'a> =
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> + Send + Sync + 'a;
+
+impl Fence<'static> {
+    /// For tables that nobody else writes.
+    #[must_use]
+    pub fn none() -> Fence<'static> {
+        Fence {
+            writer_role: None,
+            checkpoint: None,
+            still: &|| Box::pin(async { Ok(()) }),
+            until: None,
+        }
+    }
+}
+
 /// What a swap did.
 #[derive(Clone, Debug)]
 pub struct Swapped {
@@ -419,6 +449,10 @@ pub trait Acts {
     /// The runs that were begun to build something in place of this table or area and did not end, oldest first: dead, or
     /// underway.
     async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError>;
+    /// Notes that a run is about to pause the projector, or that the projector was resumed after it.
+    async fn pause(&self, permit: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError>;
+    /// Runs that paused the projector and died before it was resumed.
+    async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError>;
     /// What the loads of a run remember, by table.
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError>;
     /// Appends a batch and where the load then stands in one transaction.
@@ -459,12 +493,13 @@ pub trait Acts {
     /// Sessions whose snapshot is older than the load: they would see an empty table after a swap.
     async fn old_snapshots(&self, shadow: &Shadow) -> Result<Vec<Blocker>, StoreError>;
     /// Puts the shadows in their live tables' places, all in one transaction with their runs' own rows. Tries a ladder of
-    /// lock timeouts; `Busy` names who blocks. After an error nothing has changed, or the runs' rows say that it has. One
+    /// lock timeouts, and asks the fence under the locks; `Busy` names who blocks, or writes. After an error nothing has changed, or the runs' rows say that it has. One
     /// answer for each, in their order.
     async fn swap(
         &self,
         permit: &WritePermit,
         shadows: &[Shadow],
+        fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError>;
     /// Ends the run without a swap: `Kept` leaves the sealed shadow, `Discarded` removes all of it.
     async fn end(

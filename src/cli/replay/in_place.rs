@@ -69,6 +69,7 @@ pub(super) async fn run(
         no_swap: true,
         no_check: true,
         deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
+        cutover: wired.cutover.clone(),
     };
     let (systems, name) = (&wired.systems, &wired.name);
     let plan = replay::plan(systems, name, &wired.views, wiring::run_id(), options).await?;
@@ -83,6 +84,10 @@ pub(super) async fn run(
     let permit = common
         .consent
         .to_write(&name_of(&wired), &plan.report().act())?;
+    if replay::cutover::close_open_pauses(&systems.read_store, &wired.cutover, &permit).await? {
+        let problem = "the projector, which a run that died had left paused, was resumed; a replay in place needs it at rest: stop it and run the same command again";
+        return Err(Refused::because(problem).into());
+    }
     let progress = context.progress();
     let done = in_place::execute(systems, &plan, &repairs, &permit, &progress, stop).await;
     progress.finish();

@@ -10,13 +10,13 @@ use anyhow::Result;
 
 use self::in_place::InPlace;
 
-use super::consent::Consent;
+use super::consent::{self, Consent};
 use super::context::Format;
 use super::{Context, Exit, wiring};
 use crate::snapshot::Place;
 use crate::strategies::bounds::Bound;
 use crate::strategies::replay::base::Base;
-use crate::strategies::replay::{self, Begin, Options, Plan};
+use crate::strategies::replay::{self, Begin, Cutover, Options, Pausing, Plan};
 use crate::strategies::{Refused, blocking};
 
 /// Rebuild views from the log
@@ -86,6 +86,19 @@ pub(super) struct Shadowed {
     /// Do not compare the shadows with the primary before the swap
     #[arg(long)]
     no_check: bool,
+    /// Swap only when this file is gone; until then, keep the shadows up to date
+    #[arg(long, value_name = "FILE")]
+    cutover_file: Option<PathBuf>,
+}
+
+/// How the projector is paused: by the playbook's commands, else by asking, where somebody can be asked.
+fn cutover(wired: &wiring::Wired, shadowed: &Shadowed) -> Cutover {
+    let mut cutover = wired.cutover.clone();
+    cutover.postpone.clone_from(&shadowed.cutover_file);
+    if cutover.pausing.is_none() && consent::can_ask() {
+        cutover.pausing = Some(Pausing::ByHand(Arc::new(consent::wait_for)));
+    }
+    cutover
 }
 
 /// Where a partial replay begins.
@@ -213,6 +226,7 @@ async fn into_shadows(
         no_check: shadowed.no_check,
         deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
         until,
+        cutover: cutover(wired, shadowed),
     };
     let plan = replay::plan(
         &wired.systems,
@@ -232,6 +246,7 @@ async fn into_shadows(
     let permit = common
         .consent
         .to_write(&name_of(wired), &plan.report().act())?;
+    replay::cutover::close_open_pauses(&wired.systems.read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
     let done = replay::execute(&wired.systems, &plan, &permit, &progress, stop).await;
     progress.finish();

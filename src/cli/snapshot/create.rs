@@ -175,6 +175,7 @@ async fn plan(wired: &wiring::Wired, begin: Begin) -> Result<Plan> {
         no_swap: true,
         no_check: true,
         deletes_max: Bound::DELETES,
+        cutover: replay::Cutover::default(),
     };
     let (systems, name) = (&wired.systems, &wired.name);
     replay::plan(systems, name, &wired.views, wiring::run_id(), options).await

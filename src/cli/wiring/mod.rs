@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::limits;
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
@@ -16,6 +17,7 @@ use crate::snapshot::Place;
 use crate::store::down::Down;
 use crate::store::{Access, Acts, Store, StoreError, TableName};
 use crate::strategies::bounds::Bound;
+use crate::strategies::replay::{Cutover, Pausing};
 use crate::strategies::{Applied, Captured, OpenLog, SourcePart, Systems, View};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
 
@@ -54,6 +56,8 @@ pub(super) struct Wired {
     pub(super) views: Vec<View>,
     /// Where its snapshots are.
     pub(super) snapshots: Place,
+    /// How the projector is paused and resumed, when the playbook says so.
+    pub(super) cutover: Cutover,
     /// Repairs at most, when the playbook says so.
     pub(super) repairs_max: Option<Bound>,
     /// Rows that may be dropped or deleted at most, when the playbook says so.
@@ -86,6 +90,7 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
         }
         Err(e) => return Err(e),
     };
+    left_paused(&systems.read_store).await;
     if matches!(purpose, Use::RepairPlan | Use::Repair) {
         exchanged::check(&systems, &wired).await?;
     }
@@ -93,10 +98,43 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
         name: playbook.name.clone(),
         views: wired,
         snapshots: Place::open(&playbook.snapshots),
+        cutover: cutover(&playbook),
         repairs_max: playbook.limits.repairs_max.map(select::of_written),
         deletes_max: playbook.limits.deletes_max.map(select::of_written),
         systems,
     })
+}
+
+/// Says when a run that died has left the projector paused. Who may not read trueup's own tables is told nothing.
+async fn left_paused(read_store: &Store) {
+    for open in read_store.pauses().await.unwrap_or_default() {
+        tracing::warn!(
+            run = open.run,
+            "the projector is paused since {} UTC by a run that died; the next command that writes resumes it",
+            open.started_at
+        );
+    }
+}
+
+/// How the playbook at `path` says that the projector is paused and resumed.
+pub(super) fn cutover_of(path: &Path) -> Result<Cutover> {
+    let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
+    Ok(cutover(&playbook))
+}
+
+fn cutover(playbook: &Playbook) -> Cutover {
+    let Some(written) = &playbook.cutover else {
+        return Cutover::default();
+    };
+    Cutover {
+        pausing: Some(Pausing::Commands {
+            pause: written.pause.clone(),
+            resume: written.resume.clone(),
+        }),
+        pause_max: written.pause_max.unwrap_or(limits::PAUSE_MAX),
+        writer_role: written.writer_role.clone(),
+        postpone: None,
+    }
 }
 
 /// What to call a playbook that could not be opened: its own name, else its file's.

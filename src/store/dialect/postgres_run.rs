@@ -16,7 +16,7 @@ pub const MIGRATIONS: [&str; 3] = [
      before json, after json, confirmation text NOT NULL, written_at timestamptz NOT NULL DEFAULT clock_timestamp(), undone_by text, \
      PRIMARY KEY (run, number)); \
      CREATE INDEX journal_unconfirmed ON trueup.journal (run) WHERE confirmation = 'unconfirmed'",
-    "ALTER TABLE trueup.run ADD COLUMN binding text, ADD COLUMN stage text, ADD COLUMN lease integer NOT NULL DEFAULT 0; \
+    "ALTER TABLE trueup.run ADD COLUMN binding text, ADD COLUMN stage text, ADD COLUMN lease integer NOT NULL DEFAULT 0, ADD COLUMN paused_at timestamptz; \
      CREATE TABLE trueup.load (run text NOT NULL REFERENCES trueup.run, table_name text NOT NULL, loaded text, settled text, \
      PRIMARY KEY (run, table_name))",
 ];
@@ -160,6 +160,33 @@ pub fn unfinished(name: &TableName) -> String {
         "SELECT r.id, r.binding, r.stage, r.started_at::text, {ALIVE} FROM trueup.run AS r \
          WHERE r.state = 'running' AND r.kind IN ('replay', 'staging') AND {} ORDER BY r.started_at, r.id",
         of_table(name)
+    )
+}
+
+/// Runs that paused the projector and did not resume it, as [`unfinished`] has them.
+#[must_use]
+pub fn pauses() -> String {
+    format!(
+        "SELECT r.id, r.binding, r.stage, r.paused_at::text, {ALIVE} FROM trueup.run AS r WHERE r.paused_at IS NOT NULL ORDER BY r.paused_at"
+    )
+}
+
+/// Notes that the projector is about to be paused, or was resumed.
+#[must_use]
+pub fn pause(run: &str, paused: bool) -> String {
+    let at = if paused { "clock_timestamp()" } else { "NULL" };
+    format!(
+        "UPDATE trueup.run SET paused_at = {at} WHERE id = {}",
+        string(run)
+    )
+}
+
+/// Sessions of a role in this database, other than this one: process number and program.
+#[must_use]
+pub fn sessions_of(role: &str) -> String {
+    format!(
+        "SELECT pid, application_name FROM pg_stat_activity WHERE usename = {} AND datname = current_database() AND pid <> pg_backend_pid()",
+        string(role)
     )
 }
 

@@ -23,6 +23,7 @@ pub const MIGRATIONS: [&[&str]; 3] = [
     &[
         "ALTER TABLE main.trueup_run ADD COLUMN binding TEXT",
         "ALTER TABLE main.trueup_run ADD COLUMN stage TEXT",
+        "ALTER TABLE main.trueup_run ADD COLUMN paused_at TEXT",
         "CREATE TABLE main.trueup_load (run TEXT NOT NULL, table_name TEXT NOT NULL, loaded TEXT, settled TEXT, \
          PRIMARY KEY (run, table_name))",
     ],
@@ -88,6 +89,17 @@ pub const MEMOS: &str = "SELECT table_name, loaded, settled FROM main.trueup_loa
 /// Runs that build something for a table or area and did not end: id, binding, stage, begin; the table.
 pub const UNFINISHED: &str = "SELECT id, binding, stage, started_at FROM main.trueup_run \
      WHERE state = 'running' AND kind IN ('replay', 'staging') AND target = ? COLLATE NOCASE ORDER BY started_at, rowid";
+
+/// Runs that paused the projector and did not resume it: id, binding, stage, when; the table.
+pub const PAUSES: &str = "SELECT id, binding, stage, paused_at, target FROM main.trueup_run \
+     WHERE paused_at IS NOT NULL ORDER BY paused_at";
+
+/// Notes that the projector is about to be paused: the run.
+pub const PAUSE: &str =
+    "UPDATE main.trueup_run SET paused_at = strftime('%Y-%m-%d %H:%M:%f+00') WHERE id = ?";
+
+/// Notes that the projector was resumed: the run.
+pub const RESUMED: &str = "UPDATE main.trueup_run SET paused_at = NULL WHERE id = ?";
 
 /// Makes a run ours, where it is bound to the same: process; id, binding and table.
 pub const TAKE_UP: &str = "UPDATE main.trueup_run SET process = ? \

@@ -193,7 +193,16 @@ impl Postgres {
         if self.own_version(&mut connection).await? < sql::LOAD_VERSION {
             return Ok(Vec::new());
         }
-        let rows = all(&mut connection, &sql::unfinished(name))
+        self.read_unfinished(&mut connection, &sql::unfinished(name))
+            .await
+    }
+
+    async fn read_unfinished(
+        &self,
+        connection: &mut PgConnection,
+        sql: &str,
+    ) -> Result<Vec<Unfinished>, StoreError> {
+        let rows = all(connection, sql)
             .await
             .map_err(|e| self.fail("looking for runs that did not end", e))?;
         let read = |row| {
@@ -206,6 +215,23 @@ impl Postgres {
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    pub(super) async fn write_pause(&self, run: &str, paused: bool) -> Result<(), StoreError> {
+        let act = "noting that the projector is paused";
+        self.ask(act, &sql::pause(run, paused)).await.map(drop)
+    }
+
+    pub(super) async fn read_pauses(&self) -> Result<Vec<Unfinished>, StoreError> {
+        let mut connection = self.acquire().await?;
+        if self.own_version(&mut connection).await? < sql::LOAD_VERSION {
+            return Ok(Vec::new());
+        }
+        let mut open = self
+            .read_unfinished(&mut connection, &sql::pauses())
+            .await?;
+        open.retain(|run| !run.alive);
+        Ok(open)
     }
 
     pub(super) async fn read_memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {

@@ -24,9 +24,9 @@ use tokio::sync::Mutex;
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle,
-    Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Unfinished,
-    Write, WritePermit,
+    Fence, Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan,
+    Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target,
+    Unfinished, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -417,6 +417,19 @@ impl Acts for Postgres {
         self.find_unfinished(name).await
     }
 
+    async fn pause(
+        &self,
+        _permit: &WritePermit,
+        run: &str,
+        paused: bool,
+    ) -> Result<(), StoreError> {
+        self.write_pause(run, paused).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError> {
+        self.read_pauses().await
+    }
+
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         self.read_memos(run).await
     }
@@ -445,8 +458,9 @@ impl Acts for Postgres {
         &self,
         _permit: &WritePermit,
         shadows: &[Shadow],
+        fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError> {
-        self.swap_tables(shadows).await
+        self.swap_tables(shadows, fence).await
     }
 
     async fn stage(&self, _permit: &WritePermit, staging: &Staging) -> Result<(), StoreError> {

@@ -191,29 +191,36 @@ impl Postgres {
         &self,
         query: &str,
     ) -> Result<Vec<Vec<Option<String>>>, StoreError> {
-        let query = query.trim().trim_end_matches(';');
-        // In a FROM clause there is room for one statement that reads, and for nothing else.
-        let sql = format!("SELECT * FROM ({query}\n) AS trueup_query");
-        let mut all = Vec::new();
-        for row in self.ask("running a query of the playbook", &sql).await? {
-            let cells = (0..sqlx::Row::len(&row)).map(|at| -> Result<Option<String>, StoreError> {
-                let strange = |problem: String| StoreError::Sql {
-                    act: "reading the answer to a query of the playbook".to_owned(),
-                    problem,
-                };
-                let value = sqlx::Row::try_get_raw(&row, at).map_err(|e| strange(e.to_string()))?;
-                if sqlx::ValueRef::is_null(&value) {
-                    return Ok(None);
-                }
-                value
-                    .as_str()
-                    .map(|t| Some(t.to_owned()))
-                    .map_err(|e| strange(e.to_string()))
-            });
-            all.push(cells.collect::<Result<_, _>>()?);
-        }
-        Ok(all)
+        let sql = playbook_query(query);
+        texts(&self.ask("running a query of the playbook", &sql).await?)
     }
+}
+
+/// A query of the playbook. In a FROM clause there is room for one statement that reads, and for nothing else.
+pub(super) fn playbook_query(query: &str) -> String {
+    let query = query.trim().trim_end_matches(';');
+    format!("SELECT * FROM ({query}\n) AS trueup_query")
+}
+
+/// The cells of a query of the playbook as text.
+pub(super) fn texts(
+    rows: &[sqlx::postgres::PgRow],
+) -> Result<Vec<Vec<Option<String>>>, StoreError> {
+    let strange = |problem: String| StoreError::Sql {
+        act: "reading the answer to a query of the playbook".to_owned(),
+        problem,
+    };
+    let text = |row: &sqlx::postgres::PgRow, at| -> Result<Option<String>, StoreError> {
+        let value = sqlx::Row::try_get_raw(row, at).map_err(|e| strange(e.to_string()))?;
+        if sqlx::ValueRef::is_null(&value) {
+            return Ok(None);
+        }
+        let text = value.as_str().map_err(|e| strange(e.to_string()))?;
+        Ok(Some(text.to_owned()))
+    };
+    rows.iter()
+        .map(|row| (0..sqlx::Row::len(row)).map(|at| text(row, at)).collect())
+        .collect()
 }
 
 /// Reads COPY text into rows.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    Blocker, Postgres, RunState, Shadow, StoreError, Swapped, TableName, affected, all, catalog,
-    execute, fail, get, one,
+    Blocker, Fence, Postgres, RunState, Shadow, StoreError, Swapped, TableName, affected, all,
+    catalog, execute, fail, get, one, read,
 };
 use crate::store::dialect::{
     postgres_catalog as questions, postgres_load as load, postgres_run as runs,
@@ -62,7 +62,11 @@ impl Postgres {
         rows.iter().map(blocker).collect()
     }
 
-    pub(super) async fn swap_tables(&self, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
+    pub(super) async fn swap_tables(
+        &self,
+        shadows: &[Shadow],
+        fence: &Fence<'_>,
+    ) -> Result<Vec<Swapped>, StoreError> {
         let names: Vec<String> = shadows.iter().map(|s| s.live.table.to_string()).collect();
         let act = format!("swapping {}", names.join(", "));
         let mut session = self.dedicated().await?;
@@ -82,8 +86,14 @@ impl Postgres {
         let mut attempts = 0;
         for (timeout, pause) in LADDER {
             tokio::time::sleep(Duration::from_secs(pause)).await;
+            if fence.until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
             attempts += 1;
-            match self.try_swap(shadows, &mut session, timeout, &act).await? {
+            match self
+                .try_swap(shadows, fence, &mut session, timeout, &act)
+                .await?
+            {
                 Try::Done(locked) => {
                     let _ = session.close().await;
                     return Ok(self.swapped(shadows, locked, attempts).await);
@@ -145,6 +155,7 @@ impl Postgres {
     async fn try_swap(
         &self,
         shadows: &[Shadow],
+        fence: &Fence<'_>,
         session: &mut PgConnection,
         timeout: u64,
         act: &str,
@@ -160,7 +171,7 @@ impl Postgres {
             .await
             .map_err(|e| self.fail(act, e))?;
         let began = Instant::now();
-        match self.exchange(shadows, &mut tx).await {
+        match self.exchange(shadows, fence, &mut tx).await {
             Ok(()) => {}
             Err(Exchange::Driver(problem)) if fail::is_lock_conflict(&problem) => {
                 tx.rollback().await.map_err(|e| self.fail(act, e))?;
@@ -185,8 +196,14 @@ impl Postgres {
     }
 
     /// Everything between the locks and the COMMIT.
-    async fn exchange(&self, shadows: &[Shadow], tx: &mut PgConnection) -> Result<(), Exchange> {
+    async fn exchange(
+        &self,
+        shadows: &[Shadow],
+        fence: &Fence<'_>,
+        tx: &mut PgConnection,
+    ) -> Result<(), Exchange> {
         execute(tx, &swaps::lock(shadows)).await?;
+        self.nobody_writes(fence, tx).await?;
         for shadow in shadows {
             // Under the lock nothing more can be hung on the table.
             self.check(shadow, tx).await?;
@@ -203,6 +220,40 @@ impl Postgres {
             }
         }
         Ok(())
+    }
+
+    /// Looked at under the locks: who comes back now waits for them, and then finds the new tables.
+    async fn nobody_writes(
+        &self,
+        fence: &Fence<'_>,
+        tx: &mut PgConnection,
+    ) -> Result<(), Exchange> {
+        if let Some(role) = fence.writer_role {
+            let sessions = all(tx, &runs::sessions_of(role)).await?;
+            let named: Result<Vec<String>, StoreError> = sessions
+                .iter()
+                .map(|row| {
+                    Ok(format!(
+                        "pid {} ({})",
+                        get::<i32>(row, 0)?,
+                        get::<String>(row, 1)?
+                    ))
+                })
+                .collect();
+            if !sessions.is_empty() {
+                let problem = format!("role {role} still has sessions: {}", named?.join(", "));
+                return Err(StoreError::Busy { problem }.into());
+            }
+        }
+        if let Some((sql, before)) = &fence.checkpoint {
+            let now = read::texts(&all(tx, &read::playbook_query(sql)).await?)?;
+            if now != *before {
+                let problem = "the projector came back: its checkpoint moved".to_owned();
+                return Err(StoreError::Busy { problem }.into());
+            }
+        }
+        let still = (fence.still)().await;
+        still.map_err(|problem| StoreError::Busy { problem }.into())
     }
 
     /// Whether the live table is still the plan's, and the shadow its twin.

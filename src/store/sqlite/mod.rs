@@ -41,9 +41,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle,
-    Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Unfinished,
-    Write, WritePermit,
+    Fence, Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan,
+    Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target,
+    Unfinished, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -333,6 +333,14 @@ impl Acts for Sqlite {
         resume::unfinished(self, name).await
     }
 
+    async fn pause(&self, _: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError> {
+        resume::pause(self, run, paused).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError> {
+        resume::pauses(self).await
+    }
+
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         resume::memos(self, run).await
     }
@@ -358,8 +366,13 @@ impl Acts for Sqlite {
         Ok(Vec::new())
     }
 
-    async fn swap(&self, _: &WritePermit, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
-        swap::swap(self, shadows).await
+    async fn swap(
+        &self,
+        _: &WritePermit,
+        shadows: &[Shadow],
+        fence: &Fence<'_>,
+    ) -> Result<Vec<Swapped>, StoreError> {
+        swap::swap(self, shadows, fence).await
     }
 
     async fn stage(&self, _: &WritePermit, staging: &Staging) -> Result<(), StoreError> {

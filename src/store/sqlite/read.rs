@@ -18,7 +18,7 @@ use crate::store::dialect::sqlite as dialect;
 use crate::store::dialect::sqlite::Statement;
 use crate::store::{Output, RowStream, Scan, StoreError};
 
-use super::error::failed;
+use super::error::{Doing, failed};
 use super::session::DatabaseFile;
 use super::{Sqlite, arguments, fetch, int, value};
 
@@ -185,7 +185,14 @@ pub(super) async fn query(
     let doing = store.file.doing("", "running a query of the playbook");
     let mut session = store.reader().await?;
     let rows = fetch(&mut session, sql, Vec::new()).await;
-    let rows = rows.map_err(|e| failed(doing, &e))?;
+    texts(&rows.map_err(|e| failed(doing, &e))?, doing)
+}
+
+/// The cells of a query of the playbook as text.
+pub(super) fn texts(
+    rows: &[SqliteRow],
+    doing: Doing<'_>,
+) -> Result<Vec<Vec<Option<String>>>, StoreError> {
     let any = ColumnType::Other("any".to_owned());
     let texts = rows.iter().map(|row| {
         let cells = (0..row.columns().len()).map(|at| {

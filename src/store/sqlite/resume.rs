@@ -87,6 +87,42 @@ pub(super) async fn unfinished(
     Ok(rows.iter().map(read).collect())
 }
 
+pub(super) async fn pause(store: &Sqlite, run: &str, paused: bool) -> Result<(), StoreError> {
+    let doing = store.file.doing("", "noting that the projector is paused");
+    let sql = if paused {
+        dialect::PAUSE
+    } else {
+        dialect::RESUMED
+    };
+    store
+        .write(doing, async |session| {
+            execute(session, doing, sql, vec![text(run)])
+                .await
+                .map(drop)
+        })
+        .await
+}
+
+pub(super) async fn pauses(store: &Sqlite) -> Result<Vec<Unfinished>, StoreError> {
+    let doing = store
+        .file
+        .doing("", "looking for a projector that is paused");
+    let mut session = store.reader().await?;
+    if own_version(&mut session, doing).await? < dialect::LOAD_VERSION {
+        return Ok(Vec::new());
+    }
+    let rows = fetch(&mut session, dialect::PAUSES, Vec::new()).await;
+    let rows = rows.map_err(|e| failed(doing, &e))?;
+    let read = |row| Unfinished {
+        run: words(row, 0),
+        binding: maybe(row, 1),
+        stage: maybe(row, 2),
+        started_at: words(row, 3),
+        alive: RunLock::is_held(&store.file.path, &words(row, 4)),
+    };
+    Ok(rows.iter().map(read).filter(|u| !u.alive).collect())
+}
+
 pub(super) async fn memos(store: &Sqlite, run: &str) -> Result<Vec<Memo>, StoreError> {
     let doing = store.file.doing("", "reading what a run remembers");
     let mut session = store.reader().await?;

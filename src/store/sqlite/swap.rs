@@ -5,13 +5,13 @@ use std::time::Instant;
 use sqlx::SqliteConnection;
 
 use crate::store::dialect::{sqlite_load, sqlite_swap};
-use crate::store::{RunState, Shadow, StoreError, Swapped};
+use crate::store::{Fence, RunState, Shadow, StoreError, Swapped};
 
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::run::{self, close, release};
 use super::settle::is_settled;
-use super::{Sqlite, catalog, fetch, int};
+use super::{Sqlite, catalog, fetch, int, read};
 
 /// Tries of a swap, each waiting [`super::BUSY_TIMEOUT`] for the write lock.
 const TRIES: u32 = 4;
@@ -47,7 +47,11 @@ fn unsettled(table: &str) -> StoreError {
 }
 
 /// All in one transaction.
-pub(super) async fn swap(store: &Sqlite, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
+pub(super) async fn swap(
+    store: &Sqlite,
+    shadows: &[Shadow],
+    fence: &Fence<'_>,
+) -> Result<Vec<Swapped>, StoreError> {
     let names: Vec<String> = shadows.iter().map(|s| s.live.table.to_string()).collect();
     let shown = names.join(", ");
     let doing = store.file.doing(&shown, "swapping");
@@ -56,6 +60,8 @@ pub(super) async fn swap(store: &Sqlite, shadows: &[Shadow]) -> Result<Vec<Swapp
         let began = Instant::now();
         let problem = match store
             .write(doing, async |session| {
+                // The file has one writer, and that is this one now.
+                nobody_writes(session, doing, fence).await?;
                 exchange_all(session, doing, shadows).await
             })
             .await
@@ -67,7 +73,8 @@ pub(super) async fn swap(store: &Sqlite, shadows: &[Shadow]) -> Result<Vec<Swapp
         if is_swapped(store, doing, shadows).await {
             return Ok(swapped(store, shadows, began, attempts));
         }
-        if attempts == TRIES || !matches!(problem, StoreError::Busy { .. }) {
+        let over = fence.until.is_some_and(|until| Instant::now() >= until);
+        if over || attempts == TRIES || !matches!(problem, StoreError::Busy { .. }) {
             return Err(problem);
         }
         attempts += 1;
@@ -99,6 +106,23 @@ async fn is_swapped(store: &Sqlite, doing: Doing<'_>, shadows: &[Shadow]) -> boo
 async fn state(store: &Sqlite, doing: Doing<'_>, shadow: &Shadow) -> Result<String, StoreError> {
     let mut session = store.reader().await?;
     run::state(&mut session, doing, &shadow.run).await
+}
+
+async fn nobody_writes(
+    session: &mut SqliteConnection,
+    doing: Doing<'_>,
+    fence: &Fence<'_>,
+) -> Result<(), StoreError> {
+    if let Some((sql, before)) = &fence.checkpoint {
+        let rows = fetch(session, sql, Vec::new()).await;
+        let rows = rows.map_err(|e| failed(doing, &e))?;
+        if read::texts(&rows, doing)? != *before {
+            let problem = "the projector came back: its checkpoint moved".to_owned();
+            return Err(StoreError::Busy { problem });
+        }
+    }
+    let still = (fence.still)().await;
+    still.map_err(|problem| StoreError::Busy { problem })
 }
 
 /// Rows that refer to each other may be missing in between; all must be right at COMMIT.

@@ -5,35 +5,65 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use tokio::time::Instant;
 
+use super::projector;
 use super::run::Run;
 use crate::limits;
 use crate::projection::change::Key;
 use crate::projection::diff::{Difference, Kind};
 use crate::strategies::bounds::Bound;
 use crate::strategies::compare::{Comparison, Found};
+use crate::strategies::lag::applied::Projector;
 use crate::strategies::lag::{self, Follower, Passed};
-use crate::strategies::{Refused, Systems, View};
+use crate::strategies::{Applied, Refused, Systems, View};
 
 /// What became of the differences of one shadow.
 pub(super) struct Verdict {
     /// Keys that the shadow has wrong, and the live table too.
     pub(super) differing: u64,
-    /// Keys that changed in the primary all the while.
+    /// Keys that changed in the primary all the while, or that the projector has still to come to.
     pub(super) underway: u64,
 }
 
 /// A run brings its shadows to the end of the log itself.
 impl Follower for Run<'_> {
-    async fn pass(&mut self, _until: Instant) -> Result<Passed> {
-        self.follow().await.map(|_| Ok(()))
+    async fn pass(&mut self, until: Instant) -> Result<Passed> {
+        let passed = self.projector_passes(until).await?;
+        self.behind = passed.is_err();
+        self.follow().await?;
+        Ok(passed)
     }
 
     fn is_hopeless(&self) -> bool {
-        false
+        self.behind
     }
 
     fn may_be_ahead_of_itself(&self) -> bool {
         false
+    }
+}
+
+impl Run<'_> {
+    /// Where the shadows stop at the projector, it has to get past the end of the log first. One that is at rest never does.
+    async fn projector_passes(&self, until: Instant) -> Result<Passed> {
+        let (systems, plan) = (self.pipeline.systems, self.pipeline.plan);
+        if !plan.stops_at_projector()
+            || !matches!(
+                systems.applied,
+                Applied::ConsumerGroup(_) | Applied::Checkpoint(_)
+            )
+        {
+            return Ok(Ok(()));
+        }
+        let topics = plan.topics();
+        let at_rest = projector::activity(systems, &topics).await?.is_none();
+        let until = if at_rest { Instant::now() } else { until };
+        for topic in &topics {
+            let mut projector = Projector::of(systems, topic);
+            if let Err(reason) = projector.pass(until).await? {
+                return Ok(Err(reason));
+            }
+        }
+        Ok(Ok(()))
     }
 }
 
@@ -68,9 +98,18 @@ pub(super) async fn decide(
         };
         better_than_live(systems, view, &found, bound).await?;
     }
+    let (wrong, mut underway) = (wrong.len() as u64 + found.beyond, underway.len() as u64);
+    if run.behind {
+        // The projector has still to apply what the log has: until then nothing can be said of them.
+        underway += wrong;
+        return Ok(Verdict {
+            differing: 0,
+            underway,
+        });
+    }
     Ok(Verdict {
-        differing: wrong.len() as u64 + found.beyond,
-        underway: underway.len() as u64,
+        differing: wrong,
+        underway,
     })
 }
 

@@ -9,6 +9,7 @@ use super::plan::Begin;
 use crate::limits;
 use crate::projection::decode;
 use crate::projection::version::Order;
+use crate::strategies::lag::applied::Places;
 use crate::strategies::{SourcePart, Systems, blocking};
 use crate::stream::{Cleanup, Log, Range, StreamError, Topic};
 
@@ -102,6 +103,24 @@ pub(super) fn of(
         });
     }
     (extents, refusals)
+}
+
+/// Reads no further than the projector is, where that is known; why that cannot be.
+pub(super) fn stop_at(topic: &str, extents: &mut [Extent], places: &Places) -> Vec<String> {
+    let mut refusals = Vec::new();
+    for extent in extents {
+        let Some(Some(place)) = places.get(&extent.partition).copied() else {
+            continue;
+        };
+        if place < extent.start {
+            refusals.push(format!(
+                "the projector is at offset {place} of {topic}:{}, and this replay would begin at {}, beyond it",
+                extent.partition, extent.start
+            ));
+        }
+        extent.end = extent.end.min(place).max(extent.start);
+    }
+    refusals
 }
 
 /// What a flag names and no topic that is read has.

@@ -3,15 +3,18 @@
 
 pub mod base;
 mod check;
+pub mod cutover;
 pub mod derive;
 mod extents;
 pub mod in_place;
 pub mod pipeline;
 pub mod plan;
+mod projector;
 pub mod run;
 pub mod shape;
 mod suits;
 mod unfinished;
 
+pub use cutover::{Cutover, Pausing};
 pub use plan::{Begin, Options, Plan, plan};
 pub use run::{Done, execute};

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::base::Base;
 use super::plan::{Begin, Load, Plan};
+use super::projector;
 use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -304,7 +305,14 @@ impl<'a> Pipeline<'a> {
             let name = &self.plan.loads[at].topic.name;
             if !topics.contains_key(name) {
                 let (log, asked) = (self.systems.log().await?, name.clone());
-                let topic = blocking(move || log.topic(&asked)).await?;
+                let mut topic = blocking(move || log.topic(&asked)).await?;
+                if self.plan.stops_at_projector() {
+                    let standing = projector::standing(self.systems, &[name.clone()]).await?;
+                    for extent in &mut topic.extents {
+                        let place = standing[name].get(&extent.partition).copied().flatten();
+                        extent.end = extent.end.min(place.unwrap_or(extent.end));
+                    }
+                }
                 topics.insert(name.clone(), topic.extents);
             }
             let ahead = self.ahead(at, &topics[name]);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::base::{Base, Now};
+use super::cutover::Cutover;
 use super::extents::{self, Extent};
+use super::projector;
 use super::shape::{apart, kept_as, shadow, staged};
 use super::suits;
 use super::unfinished;
@@ -43,6 +45,8 @@ pub struct Options {
     pub no_check: bool,
     /// Rows of the primary that the swap may drop at most.
     pub deletes_max: Bound,
+    /// How to cut over.
+    pub cutover: Cutover,
 }
 
 /// One table that is loaded from one topic.
@@ -161,6 +165,21 @@ impl Plan {
         (self.binding, self.goes_on) = (binding, true);
     }
 
+    /// The topics that it reads, each once.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = self.loads.iter().map(|l| l.topic.name.clone()).collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// Whether its shadows stop where the projector is: it goes on from there with what takes their places.
+    #[must_use]
+    pub fn stops_at_projector(&self) -> bool {
+        !self.options.no_swap && !self.options.stage_only
+    }
+
     /// The tables that it replaces, for a message.
     #[must_use]
     pub fn tables(&self) -> String {
@@ -263,9 +282,7 @@ pub async fn plan(
         making.view(view).await?;
     }
     making.sources(views).await?;
-    for source in sources_of(views) {
-        suits::projector(systems, &source.topic, &mut making.plan).await?;
-    }
+    suits::projector(systems, &mut making.plan).await?;
     making.plan.notes.dedup();
     let Options { begin, until, .. } = &making.plan.options;
     let mut outside = extents::outside("--until", until, &making.topics);
@@ -401,7 +418,13 @@ impl Making<'_> {
         let source = view.sources()[0].clone();
         let topic = self.topic(&source.topic).await?;
         let Options { begin, until, .. } = &self.plan.options;
-        let (extents, refusals) = extents::of(&topic, begin, until);
+        let (mut extents, refusals) = extents::of(&topic, begin, until);
+        if self.plan.stops_at_projector() {
+            let standing = projector::standing(self.systems, &[source.topic.clone()]).await?;
+            let ahead = extents::stop_at(&topic.name, &mut extents, &standing[&source.topic]);
+            self.plan.refusals.extend(ahead);
+        }
+        let Options { begin, .. } = &self.plan.options;
         if let Begin::Snapshot(base) = begin {
             let misfit = base.misfit(&kept_as, &projection);
             self.plan.refusals.extend(misfit);

@@ -10,6 +10,7 @@ use super::check;
 use super::derive::Exposure;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
+use crate::crash_point;
 use crate::limits;
 use crate::projection::counts::Counts;
 use crate::report::progress::Progress;
@@ -18,8 +19,8 @@ use crate::store::{
     Acts, Memo, NextOffset, Note, RunState, Shadow, StoreError, Swapped, TableName, WritePermit,
 };
 use crate::strategies::compare::{Comparison, Found};
-use crate::strategies::{Applied, Interrupted, Refused, Systems, View, blocking};
-use crate::stream::{GroupState, StreamError};
+use crate::strategies::{Interrupted, Refused, Systems, View};
+use crate::stream::StreamError;
 
 /// What became of a view.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Done {
     pub checked: Checked,
     /// What became of each view of the plan.
     pub fates: Vec<Fate>,
+    /// How long the projector was paused, in milliseconds; `None` when it was at rest before.
+    pub paused_ms: Option<u64>,
 }
 
 /// What the comparison of the shadows with the primary found.
@@ -52,7 +55,7 @@ pub struct Checked {
     pub rows: Option<u64>,
     /// Keys in which the shadows differ from the primary, none of them newly.
     pub differing: u64,
-    /// Keys that changed in the primary all the while, so that nothing can be said of them.
+    /// Keys that changed in the primary all the while, or that the projector has still to come to: nothing can be said of them.
     pub underway: u64,
 }
 
@@ -91,6 +94,7 @@ impl Done {
             checked: self.checked.rows,
             differing: self.checked.differing,
             underway: self.checked.underway,
+            paused_ms: self.paused_ms,
         }
     }
 }
@@ -117,6 +121,7 @@ pub async fn execute(
         pipeline.go_on(&memos)?;
         let mut run = Run {
             exposure: None,
+            behind: false,
             pipeline,
         };
         run.all_the_way().await
@@ -173,7 +178,7 @@ async fn begin<'p>(
             memos.extend(remembered(run, read_store.memos(run).await?));
         } else {
             read_store.begin(permit, shadow).await?;
-            crate::crash_point!("run.begun");
+            crash_point!("run.begun");
         }
         begun.push(shadow);
         read_store.note(permit, run, &note).await?;
@@ -185,7 +190,7 @@ async fn begin<'p>(
             memos.extend(remembered(run, store.memos(run).await?));
         } else {
             store.stage(permit, &staging).await?;
-            crate::crash_point!("run.staged");
+            crash_point!("run.staged");
         }
         store.note(permit, run, &note).await?;
     }
@@ -244,6 +249,8 @@ pub(super) struct Run<'a> {
     pub(super) pipeline: Pipeline<'a>,
     /// The staged sources, once they are loaded.
     exposure: Option<Exposure<'a>>,
+    /// Whether the projector, at which the shadows stop, has not come to the end of the log.
+    pub(super) behind: bool,
 }
 
 impl<'a> Run<'a> {
@@ -253,7 +260,7 @@ impl<'a> Run<'a> {
         self.derive().await?;
         self.reach("checking").await?;
         let checked = self.check().await?;
-        crate::crash_point!("check.done");
+        crash_point!("check.done");
         self.reach("swapping").await?;
         let plan = self.pipeline.plan;
         let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
@@ -261,10 +268,10 @@ impl<'a> Run<'a> {
         self.pipeline.stage("finishing the shadows")?;
         for (_, shadow) in plan.targets() {
             systems.read_store.seal(permit, shadow).await?;
-            crate::crash_point!("swap.sealed");
+            crash_point!("swap.sealed");
         }
-        let fates = if plan.options.no_swap {
-            self.keep().await?
+        let (fates, paused_ms) = if plan.options.no_swap {
+            (self.keep().await?, None)
         } else {
             self.swap().await?
         };
@@ -274,6 +281,7 @@ impl<'a> Run<'a> {
             next: self.pipeline.next(),
             checked,
             fates,
+            paused_ms,
         })
     }
 
@@ -301,9 +309,9 @@ impl<'a> Run<'a> {
             self.pipeline
                 .stage(&format!("deriving {}", derived.view.name))?;
             exposure.fill(derived).await?;
-            crate::crash_point!("derive.filled");
+            crash_point!("derive.filled");
             systems.read_store.build(permit, &derived.shadow).await?;
-            crate::crash_point!("derive.built");
+            crash_point!("derive.built");
         }
         self.exposure = Some(exposure);
         Ok(())
@@ -391,23 +399,17 @@ impl<'a> Run<'a> {
         Ok(fates)
     }
 
-    async fn swap(&self) -> Result<Vec<Fate>> {
+    async fn swap(&mut self) -> Result<(Vec<Fate>, Option<u64>)> {
         let plan = self.pipeline.plan;
         let shadows: Vec<Shadow> = plan.targets().map(|(_, s)| s.clone()).collect();
         self.pipeline.stage("waiting for old snapshots")?;
         for shadow in &shadows {
             self.old_snapshots_end(shadow).await?;
         }
-        self.fenced().await?;
-        self.pipeline.stage("swapping")?;
-        let swapped = self
-            .pipeline
-            .systems
-            .read_store
-            .swap(self.pipeline.permit, &shadows)
-            .await?;
-        crate::crash_point!("swap.done");
-        Ok(swapped.into_iter().map(Fate::Swapped).collect())
+        let done = self.cut_over(&shadows).await?;
+        crash_point!("swap.done");
+        let fates = done.swapped.into_iter().map(Fate::Swapped).collect();
+        Ok((fates, done.paused_ms))
     }
 
     async fn old_snapshots_end(&self, shadow: &Shadow) -> Result<()> {
@@ -429,30 +431,5 @@ impl<'a> Run<'a> {
             self.pipeline.not_stopped()?;
             tokio::time::sleep(limits::RECHECK_PAUSE).await;
         }
-    }
-
-    /// The projector must still be stopped.
-    async fn fenced(&self) -> Result<()> {
-        let systems = self.pipeline.systems;
-        let Applied::ConsumerGroup(name) = &systems.applied else {
-            return Ok(());
-        };
-        let (log, group) = (systems.log().await?, name.clone());
-        let topics: Vec<String> = self
-            .pipeline
-            .plan
-            .loads
-            .iter()
-            .map(|l| l.topic.name.clone())
-            .collect();
-        let group = blocking(move || {
-            let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-            log.group(&group, &topics)
-        })
-        .await?;
-        if matches!(group.state, GroupState::Empty | GroupState::Dead) {
-            return Ok(());
-        }
-        Err(Refused::because(format!("the projector came back while the shadow was built: consumer group {name} is {:?}; nothing was swapped", group.state)).into())
     }
 }

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 
-use super::Plan;
-use crate::limits;
+use super::projector;
+use super::{Begin, Cutover, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, Store, StoreError};
-use crate::strategies::{Applied, Origin, Systems, View, blocking};
-use crate::stream::GroupState;
+use crate::strategies::{Applied, Origin, Systems, View};
 
 /// Columns that cannot be read from a log.
 pub(super) fn types(view: &View) -> Vec<String> {
@@ -83,41 +82,48 @@ pub(super) async fn hanging(store: &Store, view: &View) -> Result<Vec<String>> {
     Ok(obstacles.into_iter().map(say).collect())
 }
 
-/// The projector must not write while the table is being swapped.
-pub(super) async fn projector(systems: &Systems, topic: &str, plan: &mut Plan) -> Result<()> {
-    let Plan {
-        notes, refusals, ..
-    } = plan;
-    match &systems.applied {
-        Applied::None => {}
-        Applied::Within(_) => notes.push(
+/// The projector must not write while its table is swapped, or repaired from the log: it has to be at rest, or there has to be a
+/// way to bring it there.
+pub(super) async fn projector(systems: &Systems, plan: &mut Plan) -> Result<()> {
+    let in_place = matches!(plan.options.begin, Begin::Offsets(_));
+    if plan.options.no_swap && !in_place {
+        return Ok(());
+    }
+    let topics = plan.topics();
+    let active = projector::activity(systems, &topics).await?;
+    let Cutover {
+        pausing, postpone, ..
+    } = &plan.options.cutover;
+    match (active, pausing) {
+        (Some(who), Some(Pausing::Commands { .. })) if !in_place => plan.notes.push(format!(
+            "the projector is active ({who}): it is paused for the swap, and resumed after it"
+        )),
+        (Some(who), Some(Pausing::ByHand(_))) if !in_place => plan.notes.push(format!(
+            "the projector is active ({who}): you will be asked to stop it for the swap"
+        )),
+        (Some(who), _) if !in_place && postpone.is_some() => plan.notes.push(format!(
+            "the projector is active ({who}): stop it before you remove the file that postpones the swap"
+        )),
+        (Some(who), _) => plan.refusals.push(format!(
+            "the projector is active: {who}; stop it and run the same command again{}",
+            if in_place {
+                ""
+            } else {
+                ", or say in `cutover:` how it is paused and resumed"
+            }
+        )),
+        (None, _) => {}
+    }
+    if let Applied::Within(_) = systems.applied {
+        plan.notes.push(
             "`applied: within` does not let trueup see the projector: stop it before the swap, or what it writes in between is lost".to_owned(),
-        ),
-        Applied::ConsumerGroup(name) => {
-            let (log, group, topic) = (systems.log().await?, name.clone(), topic.to_owned());
-            let group = blocking(move || log.group(&group, &[&topic])).await?;
-            if !matches!(group.state, GroupState::Empty | GroupState::Dead) {
-                let members: Vec<String> = group.members.iter().map(|m| format!("{} from {}", m.client_id, m.host)).collect();
-                refusals.push(format!(
-                    "the projector is active: consumer group {name} is {:?} with {} members ({}); stop it and run the same command again",
-                    group.state, members.len(), members.join(", ")
-                ));
-            }
-            for (topic, partition, committed) in group.committed {
-                let shown = committed.map_or_else(|| "nothing".to_owned(), |o| o.to_string());
-                notes.push(format!("consumer group {name} committed {shown} in {topic}:{partition}"));
-            }
-        }
-        Applied::Checkpoint(sql) => {
-            let before = systems.read_store.query(sql).await?;
-            tokio::time::sleep(limits::CHECKPOINT_LOOK).await;
-            if systems.read_store.query(sql).await? != before {
-                refusals.push("the projector is active: its checkpoint moved while trueup looked; stop it and run the same command again".to_owned());
-            }
-            for row in before {
-                let cells: Vec<&str> = row.iter().map(|c| c.as_deref().unwrap_or("NULL")).collect();
-                notes.push(format!("the projector's checkpoint: {}", cells.join(" ")));
-            }
+        );
+    }
+    for (topic, places) in projector::standing(systems, &topics).await? {
+        for (partition, place) in places {
+            let shown = place.map_or_else(|| "nowhere".to_owned(), |o| format!("at offset {o}"));
+            plan.notes
+                .push(format!("the projector is {shown} in {topic}:{partition}"));
         }
     }
     Ok(())

@@ -72,7 +72,11 @@ fn a_million_rows() {
         store.seal(&permit, &run).await.expect("sealed");
         println!("seal: {:?}", began.elapsed());
         let swapped = store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped")
             .remove(0);

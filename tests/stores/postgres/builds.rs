@@ -112,7 +112,11 @@ fn a_swapped_table_is_the_same_table() {
             "nothing is seen before the swap"
         );
         let swapped = store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped")
             .remove(0);
@@ -166,7 +170,11 @@ fn a_swapped_table_is_the_same_table() {
         store.build(&permit, &run).await.expect("built");
         store.seal(&permit, &run).await.expect("sealed");
         store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped");
         assert_eq!(dump(&db), before);
@@ -223,7 +231,11 @@ fn a_member_of_the_owner_can_do_it() {
             .expect("ends");
         assert!(store.old_snapshots(&run).await.expect("found").is_empty());
         store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped");
         assert_eq!(dump(&db), before);
@@ -410,7 +422,11 @@ fn settling_and_catching_up() {
         assert_eq!(db.text(values).await, "1.00=new 2=replaced 20=later 77=put");
         store.seal(&permit, &run).await.expect("sealed");
         store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped");
         assert_eq!(db.text("count(*) FROM t").await, "4");
@@ -482,7 +498,11 @@ fn what_nobody_loads_is_carried_over() {
         db.run("UPDATE t SET note = 'last minute', extra = NULL WHERE id = 5")
             .await;
         store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped");
         assert_eq!(db.text("count(*) FROM t WHERE v = 'new' AND note = 'note ' || id AND extra IS NOT NULL AND made = 'then'").await, "8");

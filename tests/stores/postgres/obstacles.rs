@@ -210,7 +210,11 @@ fn what_is_hung_on_later_stops_the_swap() {
         ] {
             db.run(hang).await;
             let problem = store
-                .swap(&permit, std::slice::from_ref(&run))
+                .swap(
+                    &permit,
+                    std::slice::from_ref(&run),
+                    &trueup::store::Fence::none(),
+                )
                 .await
                 .expect_err(hang);
             assert!(
@@ -220,7 +224,11 @@ fn what_is_hung_on_later_stops_the_swap() {
             db.run(takeoff).await;
         }
         store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect("swapped after all");
     });

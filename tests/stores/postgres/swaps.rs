@@ -52,7 +52,11 @@ fn readers_see_no_error_and_no_empty_table() {
         for i in 0..20 {
             let run = ready(&store, &permit, &format!("r{i}"), 1000).await;
             let swapped = store
-                .swap(&permit, std::slice::from_ref(&run))
+                .swap(
+                    &permit,
+                    std::slice::from_ref(&run),
+                    &trueup::store::Fence::none(),
+                )
                 .await
                 .expect("swapped")
                 .remove(0);
@@ -85,7 +89,11 @@ fn blockers_are_named_and_nothing_has_changed() {
             .expect("reads");
         let began = Instant::now();
         let busy = store
-            .swap(&permit, std::slice::from_ref(&run))
+            .swap(
+                &permit,
+                std::slice::from_ref(&run),
+                &trueup::store::Fence::none(),
+            )
             .await
             .expect_err("busy");
         println!("gave up after {:?}", began.elapsed());
@@ -95,13 +103,17 @@ fn blockers_are_named_and_nothing_has_changed() {
         );
         assert_eq!(db.text("count(*) FROM t").await, "1");
         // Freed in the middle of the ladder.
-        let (swapped, ()) = tokio::join!(store.swap(&permit, std::slice::from_ref(&run)), async {
-            tokio::time::sleep(Duration::from_millis(600)).await;
-            sqlx::raw_sql("COMMIT")
-                .execute(&mut reader)
-                .await
-                .expect("ends");
-        });
+        let fence = trueup::store::Fence::none();
+        let (swapped, ()) = tokio::join!(
+            store.swap(&permit, std::slice::from_ref(&run), &fence),
+            async {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                sqlx::raw_sql("COMMIT")
+                    .execute(&mut reader)
+                    .await
+                    .expect("ends");
+            }
+        );
         let swapped = swapped.expect("swapped").remove(0);
         assert!(
             swapped.attempts > 1 && swapped.locked_ms < 2_000,
@@ -229,7 +241,13 @@ fn a_lost_reply_to_commit_is_answered_by_the_runs_row() {
                 .expect("through the proxy");
             let run = ready(&store, &permit, &format!("r{i}"), 3).await;
             armed.store(true, Ordering::Relaxed);
-            let outcome = store.swap(&permit, std::slice::from_ref(&run)).await;
+            let outcome = store
+                .swap(
+                    &permit,
+                    std::slice::from_ref(&run),
+                    &trueup::store::Fence::none(),
+                )
+                .await;
             assert!(!armed.load(Ordering::Relaxed), "the fault has happened");
             if swallow {
                 assert!(

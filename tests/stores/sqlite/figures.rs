@@ -66,7 +66,11 @@ async fn a_million_rows() {
     took("build", began);
     let began = Instant::now();
     store
-        .swap(&permit(), std::slice::from_ref(&shadow))
+        .swap(
+            &permit(),
+            std::slice::from_ref(&shadow),
+            &trueup::store::Fence::none(),
+        )
         .await
         .expect("swapped");
     took("swap into an empty table", began);
@@ -139,7 +143,11 @@ async fn a_million_rows() {
     store.build(&permit(), &again).await.expect("built");
     let began = Instant::now();
     store
-        .swap(&permit(), std::slice::from_ref(&again))
+        .swap(
+            &permit(),
+            std::slice::from_ref(&again),
+            &trueup::store::Fence::none(),
+        )
         .await
         .expect("swapped");
     took("swap with 1 % changed", began);

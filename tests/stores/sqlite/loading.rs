@@ -173,7 +173,11 @@ pub(super) async fn finish(store: &Sqlite, shadow: &Shadow) {
     store.build(&permit(), shadow).await.expect("built");
     store.seal(&permit(), shadow).await.expect("sealed");
     let swapped = store
-        .swap(&permit(), std::slice::from_ref(shadow))
+        .swap(
+            &permit(),
+            std::slice::from_ref(shadow),
+            &trueup::store::Fence::none(),
+        )
         .await
         .expect("swapped")
         .remove(0);
@@ -196,7 +200,13 @@ async fn a_replay_leaves_the_schema_and_carries_what_it_does_not_load() {
             matches!(unsettled, Err(StoreError::Refused(_))),
             "{unsettled:?}"
         );
-        let unsettled = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
+        let unsettled = store
+            .swap(
+                &permit(),
+                std::slice::from_ref(&shadow),
+                &trueup::store::Fence::none(),
+            )
+            .await;
         assert!(
             matches!(unsettled, Err(StoreError::Refused(_))),
             "{unsettled:?}"
@@ -434,7 +444,13 @@ async fn one_run_at_a_time_and_the_dead_are_buried() {
         ]
     );
     assert_eq!(read_all(&other, "accounts").await.expect("rows").len(), 4);
-    let swapped = other.swap(&permit(), std::slice::from_ref(&dead)).await;
+    let swapped = other
+        .swap(
+            &permit(),
+            std::slice::from_ref(&dead),
+            &trueup::store::Fence::none(),
+        )
+        .await;
     assert!(swapped.is_err(), "{swapped:?}");
     assert_eq!(read_all(&other, "accounts").await.expect("rows").len(), 4);
 }

@@ -136,7 +136,13 @@ async fn a_swap_that_fails_changes_nothing_and_can_be_tried_again() {
     // A child of a row that goes: nothing acts on it, so COMMIT must say no.
     db.run("INSERT INTO child VALUES (3)").await;
     let before = read_all(&store, "accounts").await.expect("rows");
-    let swapped = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
+    let swapped = store
+        .swap(
+            &permit(),
+            std::slice::from_ref(&shadow),
+            &trueup::store::Fence::none(),
+        )
+        .await;
     assert!(
         matches!(&swapped, Err(StoreError::Value { problem, .. }) if problem.contains("FOREIGN KEY")),
         "{swapped:?}"
@@ -144,7 +150,13 @@ async fn a_swap_that_fails_changes_nothing_and_can_be_tried_again() {
     assert_eq!(read_all(&store, "accounts").await.expect("rows"), before);
     db.run("DELETE FROM child WHERE account = 3; ALTER TABLE accounts ADD COLUMN late")
         .await;
-    let swapped = store.swap(&permit(), std::slice::from_ref(&shadow)).await;
+    let swapped = store
+        .swap(
+            &permit(),
+            std::slice::from_ref(&shadow),
+            &trueup::store::Fence::none(),
+        )
+        .await;
     assert!(
         matches!(swapped, Err(StoreError::Refused(_))),
         "{swapped:?}"
@@ -236,7 +248,11 @@ async fn a_reader_sees_the_old_rows_or_the_new_ones() {
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     store.seal(&permit(), &shadow).await.expect("sealed");
     store
-        .swap(&permit(), std::slice::from_ref(&shadow))
+        .swap(
+            &permit(),
+            std::slice::from_ref(&shadow),
+            &trueup::store::Fence::none(),
+        )
         .await
         .expect("swapped");
     stop.send(()).expect("still reading");

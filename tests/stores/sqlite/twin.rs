@@ -327,7 +327,11 @@ async fn one_round(rng: &mut StdRng, round: usize) {
     store.build(&permit(), &shadow).await.expect("built");
     store.seal(&permit(), &shadow).await.expect("sealed");
     store
-        .swap(&permit(), std::slice::from_ref(&shadow))
+        .swap(
+            &permit(),
+            std::slice::from_ref(&shadow),
+            &trueup::store::Fence::none(),
+        )
         .await
         .expect("swapped");
     store

@@ -1,0 +1,354 @@
+//! The cutover: the projector is paused, the shadows are brought to exactly where it is, and take the tables' places; then it
+//! goes on where it was. A pause is journalled before it begins, and closed whatever happens.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use super::projector::{self, Standing};
+use super::run::Run;
+use crate::crash_point;
+use crate::limits;
+use crate::store::{Acts, Fence, Shadow, Store, StoreError, Swapped, WritePermit};
+use crate::strategies::{Applied, Refused, blocking};
+
+/// Shows a request to the operator, and returns once it was answered.
+pub type Ask = Arc<dyn Fn(&str) -> Result<()> + Send + Sync>;
+
+/// How the projector is paused and resumed.
+#[derive(Clone)]
+pub enum Pausing {
+    /// By commands of the playbook, run by the shell.
+    Commands {
+        /// Pauses it.
+        pause: String,
+        /// Resumes it.
+        resume: String,
+    },
+    /// By hand: the operator is asked to.
+    ByHand(Ask),
+}
+
+impl fmt::Debug for Pausing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pausing::Commands { .. } => "Commands",
+            Pausing::ByHand(_) => "ByHand",
+        })
+    }
+}
+
+/// How to cut over.
+#[derive(Clone, Debug)]
+pub struct Cutover {
+    /// How the projector is paused; `None` when it has to be at rest already.
+    pub pausing: Option<Pausing>,
+    /// Longest pause.
+    pub pause_max: Duration,
+    /// The role whose sessions must be gone from the read store.
+    pub writer_role: Option<String>,
+    /// While this file exists the shadows are only kept up to date.
+    pub postpone: Option<PathBuf>,
+}
+
+impl Default for Cutover {
+    fn default() -> Cutover {
+        Cutover {
+            pausing: None,
+            pause_max: limits::PAUSE_MAX,
+            writer_role: None,
+            postpone: None,
+        }
+    }
+}
+
+/// What a cutover did.
+#[derive(Clone, Debug)]
+pub struct CutOver {
+    /// What became of each shadow.
+    pub swapped: Vec<Swapped>,
+    /// How long the projector was paused, in milliseconds; `None` when it was at rest before.
+    pub paused_ms: Option<u64>,
+}
+
+impl Pausing {
+    async fn pause(&self, within: Duration) -> Result<()> {
+        match self {
+            Pausing::Commands { pause, .. } => shell(pause, within)
+                .await
+                .context("pausing the projector (cutover.pause)"),
+            Pausing::ByHand(ask) => {
+                by_hand(ask, "Stop the projector now, then press Enter to swap").await
+            }
+        }
+    }
+
+    async fn resume(&self) -> Result<()> {
+        match self {
+            Pausing::Commands { resume, .. } => resume_by(resume).await,
+            Pausing::ByHand(ask) => {
+                by_hand(ask, "Start the projector again, then press Enter").await
+            }
+        }
+    }
+}
+
+async fn by_hand(ask: &Ask, request: &'static str) -> Result<()> {
+    let ask = Arc::clone(ask);
+    blocking(move || ask(request)).await
+}
+
+/// Runs the command that resumes a projector, more than once if need be.
+async fn resume_by(command: &str) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        match shell(command, limits::RESUME_MAX).await {
+            Ok(()) => return Ok(()),
+            Err(problem) if tries == limits::RESUME_TRIES => {
+                return Err(problem.context(
+                    "resuming the projector (cutover.resume): it is still paused; the next command that writes tries again",
+                ));
+            }
+            Err(problem) => tracing::warn!(%problem, "the projector was not resumed; trying again"),
+        }
+        tries += 1;
+        tokio::time::sleep(limits::RECHECK_PAUSE).await;
+    }
+}
+
+/// Runs a command of the playbook. What it prints is shown only when it fails.
+async fn shell(command: &str, within: Duration) -> Result<()> {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let ended = tokio::time::timeout(within, shell.output()).await;
+    let output = ended
+        .map_err(|_| StoreError::Busy {
+            problem: format!("the command did not end within {} s", within.as_secs()),
+        })?
+        .context("running sh")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.trim_end().lines().last().unwrap_or_default();
+    Err(Refused::because(format!("the command ended with {}: {last}", output.status)).into())
+}
+
+/// Resumes a projector that a run paused which then died; whether there was one.
+///
+/// # Errors
+/// When the read store cannot be asked, or the projector not be resumed.
+pub async fn close_open_pauses(
+    read_store: &Store,
+    cutover: &Cutover,
+    permit: &WritePermit,
+) -> Result<bool> {
+    let open = read_store.pauses().await?;
+    let any = !open.is_empty();
+    for open in open {
+        //.pauses().await? {
+        tracing::warn!(
+            run = open.run,
+            since = open.started_at,
+            "the projector was left paused by a run that died: it is resumed first"
+        );
+        let Some(pausing) = &cutover.pausing else {
+            let reason = format!(
+                "run {} paused the projector at {} UTC and died; the playbook says no more how to resume it: \
+                 resume it, and close the pause with `trueup runs abort`",
+                open.run, open.started_at
+            );
+            return Err(Refused::because(reason).into());
+        };
+        pausing.resume().await?;
+        read_store.pause(permit, &open.run, false).await?;
+    }
+    Ok(any)
+}
+
+impl Run<'_> {
+    /// Swaps the shadows in, with the projector at rest.
+    pub(super) async fn cut_over(&mut self, shadows: &[Shadow]) -> Result<CutOver> {
+        self.postponed().await?;
+        let mut tries = 1;
+        loop {
+            match self.one_cutover(shadows).await {
+                Err(problem) if tries < limits::CUTOVER_TRIES && passes(&problem) => {
+                    tracing::warn!("the cutover did not succeed ({problem:#}); trying again");
+                    self.pipeline.not_stopped()?;
+                    self.follow().await?;
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Keeps the shadows up to date for as long as the operator's file is there.
+    async fn postponed(&mut self) -> Result<()> {
+        let Some(file) = self.pipeline.plan.options.cutover.postpone.clone() else {
+            return Ok(());
+        };
+        while file.exists() {
+            let said = format!("ready to swap: waiting until {} is removed", file.display());
+            self.pipeline.stage(&said)?;
+            self.follow().await?;
+            tokio::time::sleep(limits::RECHECK_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn one_cutover(&mut self, shadows: &[Shadow]) -> Result<CutOver> {
+        let (plan, permit, systems) = {
+            let pipeline = &self.pipeline;
+            (pipeline.plan, pipeline.permit, pipeline.systems)
+        };
+        let cutover = &plan.options.cutover;
+        let Some(who) = projector::activity(systems, &plan.topics()).await? else {
+            let swapped = self.swap_at_rest(shadows, None).await?;
+            return Ok(CutOver {
+                swapped,
+                paused_ms: None,
+            });
+        };
+        let Some(pausing) = &cutover.pausing else {
+            let reason = format!(
+                "the projector came back while the shadow was built: {who}; nothing was swapped"
+            );
+            return Err(Refused::because(reason).into());
+        };
+        self.pipeline.stage("pausing the projector")?;
+        systems.read_store.pause(permit, &plan.run, true).await?;
+        crash_point!("cutover.pausing");
+        let began = Instant::now();
+        let until = began + cutover.pause_max;
+        let outcome = match pausing.pause(cutover.pause_max).await {
+            Ok(()) => {
+                crash_point!("cutover.paused");
+                // What is waited for by hand takes as long as it takes.
+                let until = matches!(pausing, Pausing::Commands { .. }).then_some(until);
+                self.swap_at_rest(shadows, until).await
+            }
+            Err(problem) => Err(problem),
+        };
+        crash_point!("cutover.swapped");
+        let resumed = pausing.resume().await;
+        let paused_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match (outcome, resumed) {
+            (outcome, Ok(())) => {
+                systems.read_store.pause(permit, &plan.run, false).await?;
+                let swapped = outcome?;
+                Ok(CutOver {
+                    swapped,
+                    paused_ms: Some(paused_ms),
+                })
+            }
+            (Ok(_), Err(problem)) => Err(problem.context("the swap is done")),
+            (Err(outcome), Err(problem)) => {
+                tracing::error!("{problem:#}");
+                Err(outcome)
+            }
+        }
+    }
+
+    /// The projector rests, or is about to: the shadows are brought to where it is, and swapped in.
+    async fn swap_at_rest(
+        &mut self,
+        shadows: &[Shadow],
+        until: Option<Instant>,
+    ) -> Result<Vec<Swapped>> {
+        let (plan, permit, systems) = {
+            let pipeline = &self.pipeline;
+            (pipeline.plan, pipeline.permit, pipeline.systems)
+        };
+        let topics = plan.topics();
+        self.rests(&topics, until).await?;
+        let standing = projector::standing(systems, &topics).await?;
+        self.pipeline.stage("catching up with the projector")?;
+        for _ in 0..limits::CATCH_UP_ROUNDS_MAX {
+            if !self.follow().await? {
+                break;
+            }
+        }
+        self.not_ahead(&standing)?;
+        crash_point!("cutover.caught_up");
+        self.pipeline.stage("swapping")?;
+        let (log, group) = match &systems.applied {
+            Applied::ConsumerGroup(name) => (Some(systems.log().await?), name.clone()),
+            _ => (None, String::new()),
+        };
+        let still = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+            let Some(log) = log.clone() else {
+                return Box::pin(async { Ok(()) });
+            };
+            let (group, topics, standing) = (group.clone(), topics.clone(), standing.clone());
+            Box::pin(async move {
+                let asked = tokio::task::spawn_blocking(move || {
+                    projector::still_at_rest(&log, &group, &topics, &standing)
+                });
+                asked.await.unwrap_or_else(|e| Err(e.to_string()))
+            })
+        };
+        let checkpoint = match &systems.applied {
+            Applied::Checkpoint(sql) => Some((sql.as_str(), systems.read_store.query(sql).await?)),
+            _ => None,
+        };
+        let fence = Fence {
+            writer_role: plan.options.cutover.writer_role.as_deref(),
+            checkpoint,
+            still: &still,
+            until,
+        };
+        Ok(systems.read_store.swap(permit, shadows, &fence).await?)
+    }
+
+    /// Waits until nobody is at work.
+    async fn rests(&self, topics: &[String], until: Option<Instant>) -> Result<()> {
+        let systems = self.pipeline.systems;
+        while let Some(who) = projector::activity(systems, topics).await? {
+            if until.is_none_or(|until| Instant::now() >= until) {
+                let problem = format!("the projector is not at rest: {who}");
+                return Err(StoreError::Busy { problem }.into());
+            }
+            self.pipeline.not_stopped()?;
+            tokio::time::sleep(limits::LAG_LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// The projector goes on where it is, so that the shadows may hold nothing that it would apply again, on top of something
+    /// newer.
+    fn not_ahead(&self, standing: &Standing) -> Result<(), Refused> {
+        let mut reasons = Vec::new();
+        for next in self.pipeline.next() {
+            let places = standing.get(&next.topic);
+            let place = places.and_then(|p| p.get(&next.partition)).copied();
+            if let Some(Some(place)) = place
+                && next.offset > place
+            {
+                reasons.push(format!(
+                    "the shadow holds {}:{} up to offset {}, and the projector is only at {place}: it would apply older records \
+                     on top of newer ones; let it get there, then run the same command again",
+                    next.topic, next.partition, next.offset
+                ));
+            }
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        Err(Refused(reasons))
+    }
+}
+
+/// Whether another try may go better.
+fn passes(problem: &anyhow::Error) -> bool {
+    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. }))
+}
