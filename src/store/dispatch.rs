@@ -231,6 +231,15 @@ impl Acts for Store {
     ) -> Result<Vec<Swapped>, StoreError> {
         each!(self.swap(permit, shadows).await)
     }
+    async fn swap_back(&self, permit: &WritePermit, start: &Start) -> Result<Swapped, StoreError> {
+        each!(self.swap_back(permit, start).await)
+    }
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
+        each!(self.old_tables().await)
+    }
+    async fn drop_old(&self, permit: &WritePermit, run: &str) -> Result<Option<u64>, StoreError> {
+        each!(self.drop_old(permit, run).await)
+    }
     async fn end(
         &self,
         permit: &WritePermit,

@@ -95,7 +95,7 @@ impl Postgres {
     }
 
     /// Makes trueup's own tables, or brings them up to date.
-    async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
+    pub(super) async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
         let fail = |e| self.fail("making trueup's own tables", e);
         all(tx, sql::OWN_TABLES_LOCK).await.map_err(fail)?;
         let version = self.own_version(tx).await?;
@@ -106,7 +106,10 @@ impl Postgres {
     }
 
     /// The version of trueup's own tables, 0 when there are none.
-    async fn own_version(&self, connection: &mut PgConnection) -> Result<usize, StoreError> {
+    pub(super) async fn own_version(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<usize, StoreError> {
         let fail = |e| self.fail("reading the version of trueup's own tables", e);
         let row = one(connection, sql::OWN_VERSION_FOUND)
             .await
@@ -159,6 +162,8 @@ impl Postgres {
                 deleted: count(row, 10)?,
                 unconfirmed: count(row, 11)?,
                 undone: count(row, 12)?,
+                old_table: get(row, 13)?,
+                old_dropped_at: get(row, 14)?,
             })
         };
         rows.iter().map(record).collect()

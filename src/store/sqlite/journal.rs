@@ -46,6 +46,9 @@ pub(super) async fn runs(store: &Sqlite) -> Result<Vec<RunRecord>, StoreError> {
         deleted: count(row, 9),
         unconfirmed: count(row, 10),
         undone: count(row, 11),
+        // Contents are exchanged in place.
+        old_table: None,
+        old_dropped_at: None,
     };
     Ok(rows.iter().map(record).collect())
 }

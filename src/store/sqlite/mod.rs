@@ -40,8 +40,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Identity, NextOffset, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan, Settle, Shadow,
-    Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target, Write, WritePermit,
+    Identity, NextOffset, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState, Scan,
+    Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target,
+    Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -335,6 +336,21 @@ impl Acts for Sqlite {
 
     async fn swap(&self, _: &WritePermit, shadows: &[Shadow]) -> Result<Vec<Swapped>, StoreError> {
         swap::swap(self, shadows).await
+    }
+
+    async fn swap_back(&self, _: &WritePermit, start: &Start) -> Result<Swapped, StoreError> {
+        Err(StoreError::Refused(format!(
+            "{}: a swap in SQLite exchanges contents in place and keeps no old table",
+            start.table
+        )))
+    }
+
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn drop_old(&self, _: &WritePermit, _: &str) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     async fn stage(&self, _: &WritePermit, staging: &Staging) -> Result<(), StoreError> {
