@@ -88,6 +88,9 @@ _trueup() {
             trueup__subcmd__help__subcmd__replay,partial)
                 cmd="trueup__subcmd__help__subcmd__replay__subcmd__partial"
                 ;;
+            trueup__subcmd__help__subcmd__runs,gc)
+                cmd="trueup__subcmd__help__subcmd__runs__subcmd__gc"
+                ;;
             trueup__subcmd__help__subcmd__snapshot,create)
                 cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__create"
                 ;;
@@ -120,6 +123,18 @@ _trueup() {
                 ;;
             trueup__subcmd__replay__subcmd__help,partial)
                 cmd="trueup__subcmd__replay__subcmd__help__subcmd__partial"
+                ;;
+            trueup__subcmd__runs,gc)
+                cmd="trueup__subcmd__runs__subcmd__gc"
+                ;;
+            trueup__subcmd__runs,help)
+                cmd="trueup__subcmd__runs__subcmd__help"
+                ;;
+            trueup__subcmd__runs__subcmd__help,gc)
+                cmd="trueup__subcmd__runs__subcmd__help__subcmd__gc"
+                ;;
+            trueup__subcmd__runs__subcmd__help,help)
+                cmd="trueup__subcmd__runs__subcmd__help__subcmd__help"
                 ;;
             trueup__subcmd__snapshot,create)
                 cmd="trueup__subcmd__snapshot__subcmd__create"
@@ -346,8 +361,22 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__runs)
-            opts=""
+            opts="gc"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__runs__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -760,7 +789,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__runs)
-            opts="-v -q -h --format --verbose --quiet --help"
+            opts="-v -q -h --format --verbose --quiet --help gc help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -770,6 +799,74 @@ _trueup() {
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__gc)
+            opts="-v -q -h --older-than --dry-run --yes --confirm --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --older-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__help)
+            opts="gc help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -178,11 +178,24 @@ complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c trueup -n "__fish_trueup_using_subcommand runs" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
-complete -c trueup -n "__fish_trueup_using_subcommand runs" -s v -l verbose -d 'Say more on stderr; twice for even more'
-complete -c trueup -n "__fish_trueup_using_subcommand runs" -s q -l quiet -d 'Say nothing on stderr but errors'
-complete -c trueup -n "__fish_trueup_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l older-than -d 'Only those that were swapped out so long ago: 0h, 12h or 7d' -r
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l dry-run -d 'Say what would be dropped and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l keys -d 'Only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l format -d 'How the result is written' -r -f -a "table\t'For people'
@@ -224,3 +237,4 @@ complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subc
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "list" -d 'List the snapshots of a playbook, oldest first'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'

@@ -12,6 +12,7 @@
 mod support;
 
 mod bad_input;
+mod carry;
 mod completions;
 mod cutover;
 mod embedded;

@@ -268,6 +268,8 @@ pub struct DoneView {
     pub swapped: Option<(u64, u32)>,
     /// The shadow's name, when it was left.
     pub kept: Option<String>,
+    /// What the swap could not help.
+    pub warnings: Vec<String>,
 }
 
 impl DoneView {
@@ -283,6 +285,9 @@ impl DoneView {
                 None => out.push_str("; its contents were exchanged in one transaction\n"),
             }
         }
+        for warning in &self.warnings {
+            out.push_str(&format!("warning: {warning}\n"));
+        }
         if let Some(kept) = &self.kept {
             out.push_str(&format!(
                 "the table was built as {kept}; {} is as it was\n",
@@ -295,7 +300,7 @@ impl DoneView {
     fn json(&self) -> Value {
         json!({
             "view": self.view, "table": self.table, "run": self.run, "old_table": self.old, "kept": self.kept,
-            "swap_locked_ms": self.swapped.map(|(ms, _)| ms),
+            "swap_locked_ms": self.swapped.map(|(ms, _)| ms), "warnings": self.warnings,
         })
     }
 }

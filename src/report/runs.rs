@@ -1,4 +1,6 @@
-//! The list of runs.
+//! The list of runs, and what is done about the tables that they left.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -28,6 +30,114 @@ pub struct Run {
     pub unconfirmed: u64,
     /// Repairs that a later run has taken back.
     pub undone: u64,
+    /// Where its swap put the old table.
+    pub old_table: Option<String>,
+    /// When that table was dropped.
+    pub old_dropped_at: Option<String>,
+}
+
+impl Run {
+    fn old(&self) -> String {
+        match (&self.old_table, &self.old_dropped_at) {
+            (Some(_), Some(_)) => "dropped".to_owned(),
+            (Some(old), None) => old.replace('"', ""),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// An old table that is dropped, or is to be.
+#[derive(Clone, Debug)]
+pub struct Old {
+    /// The run whose swap put it aside.
+    pub run: String,
+    /// The table whose place it had.
+    pub live: String,
+    /// What it is called.
+    pub table: String,
+    /// How long ago it was swapped out.
+    pub age: Duration,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Bytes that dropping it has freed; `None` when it is still there.
+    pub freed: Option<u64>,
+    /// Why it could not be dropped.
+    pub in_the_way: Option<String>,
+}
+
+/// What `runs gc` does.
+#[derive(Clone, Debug)]
+pub struct Gc {
+    /// The tables that are old enough.
+    pub tables: Vec<Old>,
+    /// How many are not.
+    pub kept: usize,
+    /// Whether nothing was dropped because nothing was to be.
+    pub dry_run: bool,
+}
+
+impl Gc {
+    /// What would be dropped.
+    #[must_use]
+    pub fn plan(&self) -> String {
+        let row = |o: &Old| {
+            let days = o.age.as_secs() / 86_400;
+            let age = format!("{days} d {} h", o.age.as_secs() % 86_400 / 3_600);
+            let size = indicatif::HumanBytes(o.bytes).to_string();
+            vec![o.run.clone(), o.live.clone(), o.table.clone(), age, size]
+        };
+        let header = ["run", "table", "old table", "age", "size"];
+        table(&header, self.tables.iter().map(row).collect()) + "\n"
+    }
+
+    /// What consent is asked for.
+    #[must_use]
+    pub fn act(&self) -> String {
+        let bytes = self.tables.iter().map(|o| o.bytes).sum();
+        format!(
+            "this drops {} old tables ({}), and their runs cannot be rolled back any more",
+            self.tables.len(),
+            indicatif::HumanBytes(bytes)
+        )
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if self.dry_run && !self.tables.is_empty() {
+            out.push_str(&self.plan());
+        }
+        for old in &self.tables {
+            if let Some(freed) = old.freed {
+                let freed = indicatif::HumanBytes(freed);
+                out.push_str(&format!("{} dropped, {freed} freed\n", old.table));
+            }
+            if let Some(problem) = &old.in_the_way {
+                out.push_str(&format!("{} stays: {problem}\n", old.table));
+            }
+        }
+        if self.tables.is_empty() {
+            out.push_str("no old table to drop\n");
+        }
+        if self.kept > 0 {
+            out.push_str(&format!("{} younger ones stay\n", self.kept));
+        }
+        out
+    }
+
+    /// As one line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let one = |o: &Old| {
+            json!({
+                "run": o.run, "table": o.live, "old_table": o.table, "age_seconds": o.age.as_secs(), "bytes": o.bytes,
+                "dropped": o.freed.is_some(), "freed_bytes": o.freed, "in_the_way": o.in_the_way,
+            })
+        };
+        let tables: Vec<Value> = self.tables.iter().map(one).collect();
+        json!({"format": FORMAT, "dry_run": self.dry_run, "old_tables": tables, "younger": self.kept}).to_string()
+    }
 }
 
 /// As a table.
@@ -51,6 +161,7 @@ pub fn text(runs: &[Run]) -> String {
             r.started_at.clone(),
         ];
         row.extend(counts.map(grouped));
+        row.push(r.old());
         row
     };
     let header = [
@@ -64,6 +175,7 @@ pub fn text(runs: &[Run]) -> String {
         "delete",
         "unconfirmed",
         "undone",
+        "old table",
     ];
     table(&header, runs.iter().map(row).collect()) + "\n"
 }
@@ -79,6 +191,7 @@ pub fn json(runs: &[Run]) -> String {
                 "id": r.id, "kind": r.kind, "state": r.state, "table": r.table, "started_at": r.started_at,
                 "ended_at": r.ended_at, "reverts": r.reverts, "inserted": inserted, "updated": updated,
                 "deleted": deleted, "unconfirmed": r.unconfirmed, "undone": r.undone,
+                "old_table": r.old_table, "old_table_dropped_at": r.old_dropped_at,
             })
         })
         .collect();

@@ -263,6 +263,20 @@ impl Acts for Store {
     ) -> Result<Vec<Swapped>, StoreError> {
         each!(self.swap(permit, shadows, fence).await)
     }
+    async fn swap_back(
+        &self,
+        permit: &WritePermit,
+        start: &Start,
+        fence: &Fence<'_>,
+    ) -> Result<Swapped, StoreError> {
+        each!(self.swap_back(permit, start, fence).await)
+    }
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
+        each!(self.old_tables().await)
+    }
+    async fn drop_old(&self, permit: &WritePermit, run: &str) -> Result<Option<u64>, StoreError> {
+        each!(self.drop_old(permit, run).await)
+    }
     async fn end(
         &self,
         permit: &WritePermit,

@@ -13,6 +13,7 @@ pub mod run;
 pub mod scan;
 pub mod sqlite;
 mod state;
+mod swap;
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,6 +32,7 @@ pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
+pub use swap::{Blocker, Obstacle, OldTable, Swapped};
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,46 +117,6 @@ impl Catalog {
 
 /// Batches of rows in key order; a closed channel is the end, an `Err` the last item.
 pub type RowStream = mpsc::Receiver<Result<Vec<Row<'static>>, StoreError>>;
-
-/// Something on a table that the swap cannot carry over in this version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// What kind of thing: `trigger`, `foreign key`, `view` …
-    pub what: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.what, self.name)
-    }
-}
-
-/// A session of the database that stands in the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocker {
-    /// Process number.
-    pub pid: i64,
-    /// Who.
-    pub user: String,
-    /// The program's own name.
-    pub application: String,
-    /// How long its transaction has been open, in seconds.
-    pub age_seconds: u64,
-    /// What it runs.
-    pub query: String,
-}
-
-impl fmt::Display for Blocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "pid {} ({}, {}), {} s: {}",
-            self.pid, self.user, self.application, self.age_seconds, self.query
-        )
-    }
-}
 
 /// A replication slot: how far its reader, the connector, has confirmed the primary's log.
 #[derive(Clone, Debug, PartialEq)]
@@ -332,17 +294,6 @@ impl Fence<'static> {
     }
 }
 
-/// What a swap did.
-#[derive(Clone, Debug)]
-pub struct Swapped {
-    /// Where the old table is kept; `None` when contents were exchanged in place.
-    pub old: Option<TableName>,
-    /// How long readers could have waited, in milliseconds.
-    pub locked_ms: u64,
-    /// Tries it took.
-    pub attempts: u32,
-}
-
 /// The acts. Those that write take a [`WritePermit`].
 #[allow(async_fn_in_trait)] // Awaited on one task only, so no bound on the futures is needed.
 pub trait Acts {
@@ -501,6 +452,19 @@ pub trait Acts {
         shadows: &[Shadow],
         fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError>;
+    /// Puts the old table that run `start.reverts` has kept back in its place, by the same swap; the run is one that
+    /// [`Acts::start`] began. Its rows are as they were: who wants newer ones writes them into it before.
+    async fn swap_back(
+        &self,
+        permit: &WritePermit,
+        start: &Start,
+        fence: &Fence<'_>,
+    ) -> Result<Swapped, StoreError>;
+    /// The old tables that swaps have left, oldest first.
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError>;
+    /// Drops the old table of a run, and notes that in its record; nothing that depends on the table goes with it. Gives the
+    /// bytes freed, `None` when the run keeps no old table. `Busy` when somebody reads it, or a run on the live table is alive.
+    async fn drop_old(&self, permit: &WritePermit, run: &str) -> Result<Option<u64>, StoreError>;
     /// Ends the run without a swap: `Kept` leaves the sealed shadow, `Discarded` removes all of it.
     async fn end(
         &self,

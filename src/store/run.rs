@@ -11,6 +11,8 @@ pub enum RunKind {
     Reconcile,
     /// Takes the repairs of another run back.
     Undo,
+    /// Puts the old table of another run back in its place.
+    Rollback,
     /// Keeps sources staged for another run.
     Staging,
 }
@@ -23,6 +25,7 @@ impl RunKind {
             RunKind::Replay => "replay",
             RunKind::Reconcile => "reconcile",
             RunKind::Undo => "undo",
+            RunKind::Rollback => "rollback",
             RunKind::Staging => "staging",
         }
     }
@@ -90,7 +93,7 @@ pub struct Start {
 pub struct RunRecord {
     /// The run's id.
     pub id: String,
-    /// `replay`, `reconcile`, `undo` or `staging`.
+    /// `replay`, `reconcile`, `undo`, `rollback` or `staging`.
     pub kind: String,
     /// `running` …
     pub state: String,
@@ -118,6 +121,10 @@ pub struct RunRecord {
     pub unconfirmed: u64,
     /// Of all these, those that a later run has taken back.
     pub undone: u64,
+    /// Where its swap put the old table, as SQL spells it; `None` also when it is back in its place.
+    pub old_table: Option<String>,
+    /// When that table was dropped.
+    pub old_dropped_at: Option<String>,
 }
 
 /// What a run's record says of it while it is underway.

@@ -3,14 +3,17 @@
 pub mod postgres;
 pub mod postgres_build;
 pub mod postgres_catalog;
+pub mod postgres_hanging;
 pub mod postgres_hash;
 pub mod postgres_load;
+pub mod postgres_obstacles;
 pub mod postgres_repair;
 pub mod postgres_run;
 pub mod postgres_scan;
 pub mod postgres_settle;
 pub mod postgres_stage;
 pub mod postgres_swap;
+pub mod postgres_twin;
 pub mod sqlite;
 pub mod sqlite_limit;
 pub mod sqlite_literal;

@@ -2,7 +2,7 @@
 
 use super::postgres::{quoted, string, table};
 use super::postgres_load::{assigned, shadow_schema, shadow_table};
-use crate::store::Shadow;
+use crate::store::{Shadow, TableName};
 
 /// Whether the shadow is built.
 #[must_use]
@@ -19,15 +19,19 @@ pub fn mark_built(run: &str) -> String {
     )
 }
 
-/// The live table's owner must be able to look into the shadow's schema, and to have a table there.
+/// The live table's owner must be able to look into the schema of its twin, and to have a table there.
 #[must_use]
-pub fn change_owner(shadow: &Shadow, owner: &str) -> String {
+pub fn change_owner(twin: &TableName, owner: &str) -> String {
     format!(
         "GRANT USAGE, CREATE ON SCHEMA {} TO {owner}; ALTER TABLE {} OWNER TO {owner}",
-        quoted(&shadow_schema(&shadow.run)),
-        table(&shadow_table(shadow)),
+        schema_of(twin),
+        table(twin),
         owner = quoted(owner)
     )
+}
+
+fn schema_of(twin: &TableName) -> String {
+    quoted(twin.schema.as_deref().unwrap_or_default())
 }
 
 /// Storage parameters of a table, those of its TOAST table as `toast.…`, in their order.
@@ -58,6 +62,8 @@ pub struct Index {
     pub options: Vec<String>,
     /// Whether the constraint may be deferred, and is by default.
     pub deferrable: (bool, bool),
+    /// Its tablespace; empty is the database's own.
+    pub tablespace: String,
 }
 
 /// Indexes in the order of their creation.
@@ -66,8 +72,8 @@ pub fn indexes(oid: i64) -> String {
     format!(
         "SELECT x.relname::text, pg_get_indexdef(x.oid), format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, \
          x.relname, n.nspname, t.relname), obj_description(x.oid, 'pg_class'), k.conname::text, k.contype::text, pg_get_constraintdef(k.oid), \
-         obj_description(k.oid, 'pg_constraint'), coalesce(x.reloptions, '{{}}'), coalesce(k.condeferrable, FALSE), coalesce(k.condeferred, FALSE) \
-         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace \
+         obj_description(k.oid, 'pg_constraint'), coalesce(x.reloptions, '{{}}'), coalesce(k.condeferrable, FALSE), coalesce(k.condeferred, FALSE), \
+         coalesce((SELECT spcname::text FROM pg_tablespace s WHERE s.oid = x.reltablespace), '') FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace \
          LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = t.oid AND k.contype IN ('p', 'u', 'x') \
          WHERE i.indrelid = {oid} ORDER BY i.indexrelid"
     )
@@ -80,7 +86,10 @@ pub fn indexes(oid: i64) -> String {
 pub fn create_index(shadow: &Shadow, index: &Index) -> Result<Vec<String>, String> {
     let on = table(&shadow_table(shadow));
     let schema = quoted(&shadow_schema(&shadow.run));
-    let mut all = Vec::new();
+    let mut all = vec![format!(
+        "SET LOCAL default_tablespace = {}",
+        string(&index.tablespace)
+    )];
     let exclusion = index.constraint.as_ref().filter(|c| c.1 == "x");
     if let Some((name, _, definition, _)) = exclusion {
         all.push(format!(
@@ -184,10 +193,10 @@ fn role(name: Option<&str>) -> String {
     name.map_or("PUBLIC".to_owned(), quoted)
 }
 
-/// Takes every right on the shadow away, then gives those of the live table, in their order and by their grantors.
+/// Takes every right on the twin away, then gives those of the live table, in their order and by their grantors.
 #[must_use]
-pub fn replay_grants(shadow: &Shadow, now: &[Grant], wanted: &[Grant]) -> Vec<String> {
-    let on = table(&shadow_table(shadow));
+pub fn replay_grants(twin: &TableName, now: &[Grant], wanted: &[Grant]) -> Vec<String> {
+    let on = table(twin);
     let mut all = Vec::new();
     let mut holders: Vec<String> = now.iter().map(|g| role(g.grantee.as_deref())).collect();
     holders.sort();
@@ -216,7 +225,7 @@ pub fn replay_grants(shadow: &Shadow, now: &[Grant], wanted: &[Grant]) -> Vec<St
                 let grantor = quoted(grantor);
                 all.push(format!(
                     "GRANT USAGE ON SCHEMA {} TO {grantor}",
-                    quoted(&shadow_schema(&shadow.run))
+                    schema_of(twin)
                 ));
                 all.push(format!("SET LOCAL ROLE {grantor}; {sql}; RESET ROLE"));
             }
@@ -241,6 +250,7 @@ mod tests {
             ..Index::default()
         };
         insta::assert_snapshot!(create_index(&shadow(), &index).expect("known form").join(";\n"), @r#"
+SET LOCAL default_tablespace = '';
 CREATE UNIQUE INDEX "accounts_pkey" ON "trueup_r1"."accounts" USING btree (id) INCLUDE ("Name");
 ALTER TABLE "trueup_r1"."accounts" ADD CONSTRAINT "accounts_pkey" PRIMARY KEY USING INDEX "accounts_pkey" DEFERRABLE;
 COMMENT ON CONSTRAINT "accounts_pkey" ON "trueup_r1"."accounts" IS 'why'
@@ -257,7 +267,7 @@ COMMENT ON CONSTRAINT "accounts_pkey" ON "trueup_r1"."accounts" IS 'why'
             grantable: grantor.is_none() && grantee.is_some(),
         };
         let sql = replay_grants(
-            &shadow(),
+            &shadow_table(&shadow()),
             &[grant(None, Some("owner"), None)],
             &[
                 grant(None, Some("alice"), None),

@@ -97,32 +97,6 @@ pub fn slot(name: &str) -> String {
     )
 }
 
-/// What hangs on a table and is neither carried over nor known to be harmless, as (what, name).
-///
-/// Carried: columns, defaults, checks, NOT NULL, primary, unique and exclusion keys, indexes, owner, grants, comments,
-/// storage parameters. The question about `pg_depend` has no list of kinds: what it does not know is an obstacle.
-#[must_use]
-pub fn obstacles(oid: i64, version: i32) -> String {
-    let mut parts = vec![
-        kinds(oid),
-        constraints(oid),
-        columns_obstacles(oid),
-        attachments(oid),
-        dependents(oid),
-        rights(oid),
-    ];
-    if version >= 150_000 {
-        parts.push(format!(
-            "SELECT 'publication', p.pubname::text FROM pg_publication_namespace s JOIN pg_publication p ON p.oid = s.pnpubid \
-             JOIN pg_class c ON c.relnamespace = s.pnnspid WHERE c.oid = {oid}"
-        ));
-    }
-    format!(
-        "SELECT DISTINCT what, name FROM ({}) AS o (what, name) ORDER BY 1, 2",
-        parts.join(" UNION ALL ")
-    )
-}
-
 /// Whether a table is published while its database has a logical replication slot.
 #[must_use]
 pub fn captured(table: &Catalog) -> String {
@@ -135,109 +109,11 @@ pub fn captured(table: &Catalog) -> String {
     )
 }
 
-fn kinds(oid: i64) -> String {
-    format!(
-        "SELECT v.what, v.name FROM pg_class c JOIN pg_am m ON m.oid = c.relam OR c.relam = 0 AND m.amname = 'heap' \
-         LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace CROSS JOIN LATERAL (VALUES \
-         (c.relkind <> 'r', CASE c.relkind WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' \
-         ELSE 'relation kind' END, c.oid::regclass::text), \
-         (c.relispartition, 'partition', c.oid::regclass::text), \
-         (c.relpersistence <> 'p', CASE c.relpersistence WHEN 'u' THEN 'unlogged table' ELSE 'temporary table' END, c.oid::regclass::text), \
-         (c.relkind = 'r' AND m.amname <> 'heap', 'access method', m.amname::text), \
-         (c.reltablespace <> 0, 'tablespace', s.spcname::text), \
-         (c.reloftype <> 0, 'typed table', c.reloftype::regtype::text), \
-         (c.relkind IN ('r', 'p') AND c.relreplident <> 'd', 'replica identity', CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' ELSE 'index' END), \
-         (c.relrowsecurity OR c.relforcerowsecurity, 'row security', c.oid::regclass::text)) AS v (there, what, name) \
-         WHERE c.oid = {oid} AND v.there"
-    )
-}
-
-fn constraints(oid: i64) -> String {
-    format!(
-        "SELECT 'foreign key', conname || ' of ' || conrelid::regclass || ' to ' || confrelid::regclass FROM pg_constraint \
-         WHERE contype = 'f' AND (conrelid = {oid} OR confrelid = {oid}) AND conparentid = 0 \
-         UNION ALL SELECT 'constraint not validated', conname::text FROM pg_constraint WHERE conrelid = {oid} AND NOT convalidated AND contype <> 'f' \
-         UNION ALL SELECT CASE WHEN NOT i.indisvalid THEN 'invalid index' WHEN i.indisclustered THEN 'cluster mark' ELSE 'index tablespace' END, x.relname::text \
-         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = {oid} AND (NOT i.indisvalid OR i.indisclustered OR x.reltablespace <> 0) \
-         UNION ALL SELECT CASE WHEN inhrelid = {oid} THEN 'parent table' ELSE 'child table' END, \
-         CASE WHEN inhrelid = {oid} THEN inhparent ELSE inhrelid END::regclass::text FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}"
-    )
-}
-
-/// A statistics target of -1 became NULL in version 17.
-fn columns_obstacles(oid: i64) -> String {
-    format!(
-        "SELECT v.what, a.attname::text FROM pg_attribute a CROSS JOIN LATERAL (VALUES \
-         (a.attidentity <> '', 'identity column'), (coalesce(a.attstattarget, -1) <> -1, 'statistics target'), \
-         (a.attoptions IS NOT NULL, 'column option'), (a.attname LIKE 'trueup\\_%', 'column name reserved for trueup')) AS v (there, what) \
-         WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped AND v.there \
-         UNION ALL SELECT 'statistics target', x.relname || ' ' || a.attname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
-         JOIN pg_attribute a ON a.attrelid = x.oid WHERE i.indrelid = {oid} AND coalesce(a.attstattarget, -1) > 0"
-    )
-}
-
-fn attachments(oid: i64) -> String {
-    format!(
-        "SELECT 'trigger', tgname::text FROM pg_trigger WHERE tgrelid = {oid} AND NOT tgisinternal \
-         UNION ALL SELECT 'rule', rulename::text FROM pg_rewrite WHERE ev_class = {oid} AND rulename <> '_RETURN' \
-         UNION ALL SELECT 'policy', polname::text FROM pg_policy WHERE polrelid = {oid} \
-         UNION ALL SELECT 'publication', p.pubname::text FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = {oid} \
-         UNION ALL SELECT 'publication', pubname || ' (all tables)' FROM pg_publication WHERE puballtables \
-         UNION ALL SELECT 'subscription', s.subname::text FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid WHERE r.srrelid = {oid} \
-         UNION ALL SELECT 'extended statistics', stxname::text FROM pg_statistic_ext WHERE stxrelid = {oid} \
-         UNION ALL SELECT 'security label', provider FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = {oid} \
-         UNION ALL SELECT 'extension', e.extname::text FROM pg_extension e WHERE {oid} = ANY (e.extconfig) OR EXISTS (SELECT FROM pg_depend d \
-         WHERE d.classid = 'pg_class'::regclass AND d.objid = {oid} AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid)"
-    )
-}
-
-/// Everything that depends on the table or on its row type, except what is carried or named by another part.
-fn dependents(oid: i64) -> String {
-    format!(
-        "SELECT CASE WHEN k.relkind IN ('v', 'm') THEN CASE k.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END \
-         WHEN s.relkind = 'S' THEN 'owned sequence' WHEN d.classid = 'pg_proc'::regclass THEN 'function' ELSE 'dependent object' END, \
-         coalesce(k.oid::regclass::text, CASE WHEN s.relkind = 'S' THEN s.oid::regclass::text END, \
-         CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid::regprocedure::text END, pg_describe_object(d.classid, d.objid, d.objsubid)) \
-         FROM pg_class c JOIN pg_type y ON y.oid = c.reltype \
-         JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (y.oid, y.typarray) \
-         LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid \
-         LEFT JOIN pg_class k ON k.oid = w.ev_class \
-         LEFT JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid \
-         LEFT JOIN pg_constraint n ON d.classid = 'pg_constraint'::regclass AND n.oid = d.objid \
-         LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid \
-         WHERE c.oid = {oid} \
-         AND NOT coalesce(d.classid = 'pg_class'::regclass AND (d.objid = c.oid OR s.relkind IN ('i', 'I', 't')), FALSE) \
-         AND NOT coalesce(n.conrelid = c.oid OR n.contype = 'f', FALSE) AND NOT coalesce(f.adrelid = c.oid, FALSE) \
-         AND NOT (d.classid = 'pg_type'::regclass AND d.objid IN (y.oid, y.typarray)) AND NOT coalesce(w.ev_class = c.oid, FALSE) \
-         AND d.classid NOT IN ('pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_publication_rel'::regclass, 'pg_statistic_ext'::regclass) \
-         AND NOT (s.relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = s.oid AND h.inhparent = c.oid))"
-    )
-}
-
-/// What the role would be refused during the swap. Members of the owner may do what the owner may.
-fn rights(oid: i64) -> String {
-    format!(
-        "SELECT 'privilege', v.name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (VALUES \
-         (NOT pg_has_role(c.relowner, 'USAGE'), current_user || ' does not own ' || c.oid::regclass), \
-         (NOT has_schema_privilege(n.oid, 'CREATE'), current_user || ' may not create in schema ' || n.nspname), \
-         (NOT has_database_privilege(current_database(), 'CREATE'), current_user || ' may not create a schema in database ' || current_database())) \
-         AS v (lacks, name) WHERE c.oid = {oid} AND v.lacks \
-         UNION ALL SELECT 'privilege', current_user || ' is no member of ' || g.grantor::regrole || ', who granted on ' || {oid}::regclass \
-         FROM ({}) AS g WHERE g.grantor <> (SELECT relowner FROM pg_class WHERE oid = {oid}) AND NOT pg_has_role(g.grantor, 'MEMBER')",
-        grants_of(oid)
-    )
-}
-
-fn grants_of(oid: i64) -> String {
-    format!(
-        "SELECT x.grantor FROM pg_class c CROSS JOIN aclexplode(c.relacl) x WHERE c.oid = {oid} \
-         UNION ALL SELECT x.grantor FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) x WHERE a.attrelid = {oid}"
-    )
-}
-
-/// Sessions that hold or wait for a lock on a table, the oldest transaction first. Prepared transactions have no session.
+/// Sessions that hold a lock on one of these tables and views, the oldest transaction first. Prepared transactions have no
+/// session.
 #[must_use]
-pub fn lock_holders(oid: i64) -> String {
+pub fn lock_holders(oids: &[i64]) -> String {
+    let oids: Vec<String> = oids.iter().map(i64::to_string).collect();
     format!(
         "SELECT DISTINCT coalesce(l.pid, 0)::bigint, coalesce(a.usename::text, p.owner::text, '?'), \
          coalesce(nullif(a.application_name, ''), CASE WHEN p.gid IS NOT NULL THEN 'prepared transaction ' || p.gid END, a.backend_type, '?'), \
@@ -245,7 +121,8 @@ pub fn lock_holders(oid: i64) -> String {
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND EXISTS (SELECT FROM pg_locks t WHERE t.pid IS NULL \
          AND t.virtualtransaction = l.virtualtransaction AND t.transactionid = p.transaction) \
          WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND l.relation = {oid} AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY 4 DESC LIMIT 20"
+         AND l.relation IN ({}) AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() ORDER BY 4 DESC LIMIT 20",
+        oids.join(", ")
     )
 }
 

@@ -1,10 +1,11 @@
 //! trueup's own tables, and the statements about runs.
 
-use super::postgres::{string, table};
+use super::postgres::{quoted, string, table};
+use super::postgres_load::old_schema;
 use crate::store::{RunState, Start, TableName};
 
 /// What brings trueup's own tables from one version to the next; the first makes them.
-pub const MIGRATIONS: [&str; 3] = [
+pub const MIGRATIONS: [&str; 4] = [
     "CREATE TABLE trueup.meta (version integer NOT NULL); INSERT INTO trueup.meta VALUES (0); \
      CREATE TABLE trueup.run (id text PRIMARY KEY, kind text NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, \
      table_id bigint NOT NULL, state text NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, \
@@ -19,6 +20,7 @@ pub const MIGRATIONS: [&str; 3] = [
     "ALTER TABLE trueup.run ADD COLUMN binding text, ADD COLUMN stage text, ADD COLUMN lease integer NOT NULL DEFAULT 0, ADD COLUMN paused_at timestamptz; \
      CREATE TABLE trueup.load (run text NOT NULL REFERENCES trueup.run, table_name text NOT NULL, loaded text, settled text, \
      PRIMARY KEY (run, table_name))",
+    "ALTER TABLE trueup.run ADD COLUMN old_dropped_at timestamptz",
 ];
 
 /// Version of trueup's own tables that this program writes.
@@ -26,6 +28,9 @@ pub const OWN_VERSION: usize = MIGRATIONS.len();
 
 /// The first version that has a journal.
 pub const JOURNAL_VERSION: usize = 2;
+
+/// The first version that knows which old tables are gone.
+const OLD_DROPPED_VERSION: usize = 4;
 
 /// Only one session at a time may make trueup's own tables: two first runs on two tables would both try.
 pub const OWN_TABLES_LOCK: &str =
@@ -134,6 +139,11 @@ pub fn runs(version: usize) -> String {
              FROM trueup.journal WHERE run = r.id) AS j (inserted, updated, deleted, unconfirmed, undone)",
         )
     };
+    let dropped = if version < OLD_DROPPED_VERSION {
+        "NULL::text"
+    } else {
+        "r.old_dropped_at::text"
+    };
     let stage = if version < LOAD_VERSION {
         "NULL::text"
     } else {
@@ -142,8 +152,48 @@ pub fn runs(version: usize) -> String {
     format!(
         "SELECT r.id, r.kind, r.state, nullif(r.table_schema, ''), r.table_name, \
          r.started_at::text, r.ended_at::text, {reverts}, {counts}, {stage}, r.state = 'running' AND {ALIVE}, \
-         (SELECT coalesce(sum(p.next_offset), 0) FROM trueup.position AS p WHERE p.run = r.id)::bigint \
+         (SELECT coalesce(sum(p.next_offset), 0) FROM trueup.position AS p WHERE p.run = r.id)::bigint, r.old_table, {dropped} \
          FROM trueup.run AS r{journal} ORDER BY r.started_at, r.id"
+    )
+}
+
+/// Old tables that swapped runs have kept, oldest first: run, schema and name of the live table, seconds since the swap, bytes.
+#[must_use]
+pub fn old_tables(version: usize) -> String {
+    let kept = if version < OLD_DROPPED_VERSION {
+        ""
+    } else {
+        " AND r.old_dropped_at IS NULL"
+    };
+    format!(
+        "SELECT r.id, r.table_schema, r.table_name, extract(epoch FROM clock_timestamp() - r.ended_at)::bigint, \
+         coalesce(pg_total_relation_size({OLD_ID}), 0)::bigint FROM trueup.run AS r \
+         WHERE r.state = 'swapped' AND r.old_table IS NOT NULL{kept} ORDER BY r.ended_at, r.id"
+    )
+}
+
+const OLD_ID: &str =
+    "to_regclass(quote_ident('trueup_old_' || r.id) || '.' || quote_ident(r.table_name))";
+
+/// The size of a run's old table, and the run's row held until the end of the transaction; no row when it has none any more.
+#[must_use]
+pub fn hold_old(run: &str) -> String {
+    format!(
+        "SELECT coalesce(pg_total_relation_size({OLD_ID}), 0)::bigint, r.table_schema, r.table_name FROM trueup.run AS r \
+         WHERE r.id = {} AND r.state = 'swapped' AND r.old_table IS NOT NULL AND r.old_dropped_at IS NULL FOR UPDATE",
+        string(run)
+    )
+}
+
+/// Drops a run's old table and nothing else, and says so in the run's row.
+#[must_use]
+pub fn drop_old(run: &str, name: &str) -> String {
+    let schema = quoted(&old_schema(run));
+    format!(
+        "DROP TABLE IF EXISTS {schema}.{} RESTRICT; DROP SCHEMA IF EXISTS {schema} RESTRICT; \
+         UPDATE trueup.run SET old_dropped_at = clock_timestamp() WHERE id = {}",
+        quoted(name),
+        string(run)
     )
 }
 

@@ -1,7 +1,7 @@
 //! The statements of the swap.
 
 use super::postgres::{quoted, string, table};
-use super::postgres_load::{old_schema, relaxed, shadow_table, trailing_names};
+use super::postgres_load::{old_schema, shadow_table};
 use crate::store::{Shadow, TableName};
 
 /// The session's own process.
@@ -10,13 +10,54 @@ pub const PID: &str = "SELECT pg_backend_pid()";
 /// Gives the run's lock up.
 pub const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
+/// A table that takes another one's place.
+#[derive(Clone, Debug)]
+pub struct Taking {
+    /// The run that does it.
+    pub run: String,
+    /// The place: the live table's name.
+    pub place: TableName,
+    /// The live table's OID.
+    pub id: i64,
+    /// What the table is called that takes it.
+    pub from: TableName,
+    /// The run whose old table that is; `None` for a shadow.
+    pub reverts: Option<String>,
+}
+
+impl Taking {
+    /// A shadow takes its live table's place.
+    #[must_use]
+    pub fn of(shadow: &Shadow) -> Taking {
+        Taking {
+            run: shadow.run.clone(),
+            place: shadow.live.table.clone(),
+            id: shadow.live.id,
+            from: shadow_table(shadow),
+            reverts: None,
+        }
+    }
+
+    /// The schema that the live table goes to.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        old_schema(&self.run)
+    }
+
+    /// What the live table is called there.
+    #[must_use]
+    pub fn old(&self) -> TableName {
+        TableName {
+            schema: Some(self.kept()),
+            name: self.place.name.clone(),
+        }
+    }
+}
+
 /// Before the first try: where the old table goes.
 #[must_use]
-pub fn prepare(shadow: &Shadow) -> String {
-    format!(
-        "CREATE SCHEMA IF NOT EXISTS {}",
-        quoted(&old_schema(&shadow.run))
-    )
+pub fn prepare(taking: &Taking) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(&taking.kept()))
 }
 
 /// How long this try may wait for a lock, in milliseconds, and never idle with one.
@@ -28,72 +69,63 @@ pub fn limits(lock_ms: u64) -> String {
     )
 }
 
-/// The shadows first: they have no readers, so that waiting for them holds nobody up. Then the live tables, in an order that
-/// does not depend on who asks.
+/// The tables that come first: they have no readers, so that waiting for them holds nobody up. Then the live tables, in an
+/// order that does not depend on who asks.
 #[must_use]
-pub fn lock(shadows: &[Shadow]) -> String {
-    let mut live: Vec<String> = shadows.iter().map(|s| table(&s.live.table)).collect();
+pub fn lock(takings: &[Taking]) -> String {
+    let mut live: Vec<String> = takings.iter().map(|t| table(&t.place)).collect();
     live.sort();
-    let built = shadows.iter().map(|s| table(&shadow_table(s)));
+    let coming = takings.iter().map(|t| table(&t.from));
     let each = |name: String| format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE");
-    built.chain(live).map(each).collect::<Vec<_>>().join("; ")
+    coming.chain(live).map(each).collect::<Vec<_>>().join("; ")
 }
 
-/// Which table has the live table's name now.
+/// Which table has this name now.
 #[must_use]
-pub fn live_id(shadow: &Shadow) -> String {
-    format!(
-        "SELECT to_regclass({})::oid::bigint",
-        string(&table(&shadow.live.table))
-    )
+pub fn id_of(name: &TableName) -> String {
+    format!("SELECT to_regclass({})::oid::bigint", string(&table(name)))
 }
 
-/// Columns and constraints that the live table and the shadow do not share; NULL when there are none. What the swap itself
-/// takes off the shadow, and makes strict again, is left out.
+/// The live table goes to the schema of old tables, the other one takes its place, the run's own row says so.
 #[must_use]
-pub fn differences(shadow: &Shadow) -> String {
-    let trailing: Vec<String> = trailing_names().map(string).collect();
-    let mut relaxed: Vec<String> = relaxed(shadow).map(string).collect();
-    relaxed.push("NULL".to_owned());
-    let (trailing, relaxed) = (trailing.join(", "), relaxed.join(", "));
-    let side = |name: &TableName| {
-        format!(
-            "SELECT 'column ' || a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull OR coalesce(a.attname IN ({relaxed}), FALSE), a.attcollation, a.attgenerated, pg_get_expr(d.adbin, d.adrelid) \
-             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-             WHERE a.attrelid = {0}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT IN ({trailing}) \
-             UNION ALL SELECT 'constraint ' || conname, pg_get_constraintdef(oid), convalidated, 0, '', NULL FROM pg_constraint \
-             WHERE conrelid = {0}::regclass AND contype <> 'n' \
-             UNION ALL SELECT 'index ' || x.relname, regexp_replace(pg_get_indexdef(x.oid), ' ON [^(]* USING ', ' USING '), i.indisvalid, 0, '', NULL \
-             FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = {0}::regclass",
-            string(&table(name))
-        )
-    };
-    let (live, built) = (side(&shadow.live.table), side(&shadow_table(shadow)));
-    format!(
-        "SELECT string_agg(DISTINCT what, ', ') FROM ((({live}) EXCEPT ({built})) UNION ALL (({built}) EXCEPT ({live}))) \
-         AS d (what, spelled, strict, collated, made, filled)"
-    )
-}
-
-/// The live table goes to the schema of old tables, the shadow takes its place, the run's own row says so.
-#[must_use]
-pub fn exchange(shadow: &Shadow) -> String {
-    let live = &shadow.live.table;
-    let schema = live.schema.as_deref().unwrap_or_default();
-    let old = old_schema(&shadow.run);
-    let kept = TableName {
-        schema: Some(old.clone()),
-        name: live.name.clone(),
-    };
+pub fn exchange(taking: &Taking) -> String {
+    let schema = taking.place.schema.as_deref().unwrap_or_default();
     format!(
         "ALTER TABLE {} SET SCHEMA {}; ALTER TABLE {} SET SCHEMA {}; \
          UPDATE trueup.run SET state = 'swapped', ended_at = clock_timestamp(), old_table = {} WHERE id = {} AND state = 'running'",
-        table(live),
-        quoted(&old),
-        table(&shadow_table(shadow)),
+        table(&taking.place),
+        quoted(&taking.kept()),
+        table(&taking.from),
         quoted(schema),
-        string(&table(&kept)),
-        string(&shadow.run)
+        string(&table(&taking.old())),
+        string(&taking.run)
+    )
+}
+
+/// An old table that comes back is no longer kept by the run that it was taken from.
+#[must_use]
+pub fn no_longer_kept(run: &str) -> String {
+    format!(
+        "UPDATE trueup.run SET old_table = NULL WHERE id = {}",
+        string(run)
+    )
+}
+
+/// Drops a schema that a swap has emptied.
+#[must_use]
+pub fn drop_emptied(taking: &Taking) -> String {
+    format!(
+        "DROP SCHEMA IF EXISTS {} RESTRICT",
+        quoted(taking.from.schema.as_deref().unwrap_or_default())
+    )
+}
+
+/// Where a swapped run's old table is, when it still has it.
+#[must_use]
+pub fn kept_by(run: &str) -> String {
+    format!(
+        "SELECT table_schema, table_name FROM trueup.run WHERE id = {} AND state = 'swapped' AND old_table IS NOT NULL AND old_dropped_at IS NULL",
+        string(run)
     )
 }
 
@@ -116,11 +148,23 @@ mod tests {
 
     #[test]
     fn the_exchange() {
-        insta::assert_snapshot!(lock(&[shadow()]), @r#"LOCK TABLE "trueup_r1"."accounts" IN ACCESS EXCLUSIVE MODE; LOCK TABLE "read"."accounts" IN ACCESS EXCLUSIVE MODE"#);
-        insta::assert_snapshot!(exchange(&shadow()).replace("; ", ";\n"), @r#"
+        let mut taking = Taking::of(&shadow());
+        insta::assert_snapshot!(lock(std::slice::from_ref(&taking)), @r#"LOCK TABLE "trueup_r1"."accounts" IN ACCESS EXCLUSIVE MODE; LOCK TABLE "read"."accounts" IN ACCESS EXCLUSIVE MODE"#);
+        insta::assert_snapshot!(exchange(&taking).replace("; ", ";\n"), @r#"
 ALTER TABLE "read"."accounts" SET SCHEMA "trueup_old_r1";
 ALTER TABLE "trueup_r1"."accounts" SET SCHEMA "read";
 UPDATE trueup.run SET state = 'swapped', ended_at = clock_timestamp(), old_table = '"trueup_old_r1"."accounts"' WHERE id = 'r1' AND state = 'running'
+"#);
+        taking = Taking {
+            from: taking.old(),
+            reverts: Some("r1".to_owned()),
+            run: "r2".to_owned(),
+            ..taking
+        };
+        insta::assert_snapshot!(exchange(&taking).replace("; ", ";\n"), @r#"
+ALTER TABLE "read"."accounts" SET SCHEMA "trueup_old_r2";
+ALTER TABLE "trueup_old_r1"."accounts" SET SCHEMA "read";
+UPDATE trueup.run SET state = 'swapped', ended_at = clock_timestamp(), old_table = '"trueup_old_r2"."accounts"' WHERE id = 'r2' AND state = 'running'
 "#);
     }
 }

@@ -3,10 +3,12 @@
 use sqlx::{Connection, PgConnection};
 
 use super::load::options;
-use super::swap::Exchange;
-use super::{Postgres, Shadow, StoreError, all, execute, get, one};
+use super::{Postgres, Shadow, StoreError, TableName, all, execute, get, one};
 use crate::store::dialect::postgres_build::{self as building, Grant, Index};
-use crate::store::dialect::{postgres as sql, postgres_load as load, postgres_settle as settling};
+use crate::store::dialect::{
+    postgres as sql, postgres_hanging as hanging, postgres_load as load,
+    postgres_settle as settling, postgres_swap as swaps, postgres_twin as twins,
+};
 
 /// Memory for sorting an index, for this transaction only.
 const INDEX_MEMORY: &str = "256MB";
@@ -43,7 +45,8 @@ impl Postgres {
                 execute(&mut tx, &statement).await.map_err(fail)?;
             }
         }
-        self.dress(shadow, &mut tx, &act).await?;
+        let twin = load::shadow_table(shadow);
+        self.dress(shadow.live.id, &twin, &mut tx, &act).await?;
         // Last: the run's row is not to be locked for as long as an index takes.
         execute(&mut tx, &building::mark_built(&shadow.run))
             .await
@@ -54,55 +57,43 @@ impl Postgres {
         Ok(())
     }
 
-    /// Comment, owner and grants.
-    async fn dress(
+    /// Comment, owner, likeness and grants of a live table, for one that is to take its place.
+    pub(super) async fn dress(
         &self,
-        shadow: &Shadow,
+        live: i64,
+        twin: &TableName,
         tx: &mut PgConnection,
         act: &str,
     ) -> Result<(), StoreError> {
         let fail = |e| self.fail(act, e);
-        let name = sql::table(&load::shadow_table(shadow));
-        let live = one(tx, &building::owner(shadow.live.id))
+        let name = sql::table(twin);
+        let row = one(tx, &building::owner(live)).await.map_err(fail)?;
+        let (owner, comment): (String, Option<String>) = (get(&row, 0)?, get(&row, 1)?);
+        let comment = comment.map_or("NULL".to_owned(), |c| sql::string(&c));
+        execute(tx, &format!("COMMENT ON TABLE {name} IS {comment}"))
             .await
             .map_err(fail)?;
-        let (owner, comment): (String, Option<String>) = (get(&live, 0)?, get(&live, 1)?);
-        if let Some(comment) = comment {
-            let sql = format!("COMMENT ON TABLE {name} IS {}", sql::string(&comment));
-            execute(tx, &sql).await.map_err(fail)?;
-        }
-        if !get::<bool>(&live, 3)? {
-            execute(tx, &building::change_owner(shadow, &owner))
+        if !get::<bool>(&row, 3)? {
+            execute(tx, &building::change_owner(twin, &owner))
                 .await
                 .map_err(fail)?;
         }
-        let found = format!(
-            "SELECT '{}'::regclass::oid::bigint",
-            name.replace('\'', "''")
-        );
-        let id: i64 = get(&one(tx, &found).await.map_err(fail)?, 0)?;
+        execute(tx, hanging::WHOLE_NAMES).await.map_err(fail)?;
+        for row in all(tx, &twins::likeness(live, twin)).await.map_err(fail)? {
+            execute(tx, &get::<String>(&row, 0)?).await.map_err(fail)?;
+        }
+        execute(tx, hanging::USUAL_NAMES).await.map_err(fail)?;
+        let id: i64 = get(&one(tx, &swaps::id_of(twin)).await.map_err(fail)?, 0)?;
         let now = one(tx, &building::owner(id)).await.map_err(fail)?;
-        if get::<bool>(&live, 2)?
-            || get::<bool>(&now, 2)?
-            || self.has_column_grants(shadow, tx, act).await?
-        {
+        let wanted = self.grants(live, tx, act).await?;
+        let some = get::<bool>(&row, 2)? || get::<bool>(&now, 2)?;
+        if some || wanted.iter().any(|g| g.column.is_some()) {
             let now = self.grants(id, tx, act).await?;
-            let wanted = self.grants(shadow.live.id, tx, act).await?;
-            for statement in building::replay_grants(shadow, &now, &wanted) {
+            for statement in building::replay_grants(twin, &now, &wanted) {
                 execute(tx, &statement).await.map_err(fail)?;
             }
         }
         Ok(())
-    }
-
-    async fn has_column_grants(
-        &self,
-        shadow: &Shadow,
-        tx: &mut PgConnection,
-        act: &str,
-    ) -> Result<bool, StoreError> {
-        let grants = self.grants(shadow.live.id, tx, act).await?;
-        Ok(grants.iter().any(|g| g.column.is_some()))
     }
 
     async fn grants(
@@ -155,15 +146,18 @@ impl Postgres {
         Ok(())
     }
 
-    /// Takes off what only the load needed, as part of another transaction.
+    /// What takes off a shadow all that only its load needed.
     pub(super) async fn strip(
         &self,
         shadow: &Shadow,
-        tx: &mut PgConnection,
-    ) -> Result<(), Exchange> {
-        let options = options(tx, shadow.live.id).await??;
-        execute(tx, &load::seal(shadow, &options)).await?;
-        Ok(())
+        session: &mut PgConnection,
+    ) -> Result<String, StoreError> {
+        let act = format!("finishing {}", load::shadow_table(shadow));
+        let options = options(session, shadow.live.id).await;
+        Ok(load::seal(
+            shadow,
+            &options.map_err(|e| self.fail(&act, e))??,
+        ))
     }
 }
 
@@ -181,5 +175,6 @@ fn index(row: &sqlx::postgres::PgRow) -> Result<Index, StoreError> {
         constraint,
         options: get(row, 8)?,
         deferrable: (get(row, 9)?, get(row, 10)?),
+        tablespace: get(row, 11)?,
     })
 }

@@ -5,7 +5,9 @@ use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement
 use super::{Catalog, Described, Identity, Obstacle, Postgres, StoreError, TableName, all, get};
 use crate::projection::types::Column;
 use crate::store::CatalogColumn;
-use crate::store::dialect::{postgres as sql, postgres_catalog as questions};
+use crate::store::dialect::{
+    postgres as sql, postgres_catalog as questions, postgres_obstacles as obstacles,
+};
 
 /// Names offered for a mistyped one.
 const NEAR_NAMES_MAX: usize = 3;
@@ -167,7 +169,7 @@ impl Postgres {
     ) -> Result<Vec<Obstacle>, StoreError> {
         let act = format!("looking for what hangs on {}", table.table);
         let rows = self
-            .ask(&act, &questions::obstacles(table.id, self.version))
+            .ask(&act, &obstacles::obstacles(table.id, self.version))
             .await?;
         rows.iter().map(obstacle).collect()
     }

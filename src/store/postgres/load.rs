@@ -10,6 +10,7 @@ use crate::projection::change::{Change, Key, Op};
 use crate::projection::mapping::key_of;
 use crate::projection::types::Column;
 use crate::projection::version::Version;
+use crate::store::dialect::postgres_load::Nature;
 use crate::store::dialect::{
     postgres_build as building, postgres_load as sql, postgres_run as runs,
     postgres_settle as settling,
@@ -48,9 +49,15 @@ impl Postgres {
         self.locked(&start, async |tx| {
             let act = format!("beginning a run on {}", live.table);
             let fail = |e| self.fail(&act, e);
-            let options = options(tx, live.id).await.map_err(fail)??;
+            let row = one(tx, &sql::nature(live.id)).await.map_err(fail)?;
+            let nature = Nature {
+                method: get(&row, 0)?,
+                tablespace: get(&row, 1)?,
+                identities: get(&row, 2)?,
+                options: options(tx, live.id).await.map_err(fail)??,
+            };
             self.record(&start, tx).await?;
-            execute(tx, &sql::create(shadow, &options, self.version))
+            execute(tx, &sql::create(shadow, &nature, self.version))
                 .await
                 .map_err(fail)
         })

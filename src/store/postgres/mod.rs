@@ -1,11 +1,14 @@
 //! PostgreSQL. Connections and the acts; each act lives in the file that the dispatch below names.
 
+mod ask;
 mod build;
+mod carry;
 mod catalog;
 mod encode;
 mod fail;
 mod lease;
 mod load;
+mod old;
 mod read;
 mod repair;
 mod run;
@@ -18,15 +21,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 
+use self::ask::{affected, all, execute, get, one};
 use super::dialect::{postgres as sql, postgres_load};
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan,
-    Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target,
-    Unfinished, Write, WritePermit,
+    Fence, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState,
+    Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName,
+    Target, Unfinished, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -189,45 +193,6 @@ impl Postgres {
     fn fail(&self, act: &str, error: sqlx::Error) -> StoreError {
         fail::store_error(&self.database, act, error)
     }
-}
-
-/// Runs statements by the simple protocol. Their text is made in `dialect`, every name quoted, every value escaped.
-async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-/// Rows affected by the last of these statements.
-async fn affected(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map(|done| done.rows_affected())
-}
-
-async fn all(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_all(connection)
-        .await
-}
-
-async fn one(connection: &mut PgConnection, sql: &str) -> Result<PgRow, sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_one(connection)
-        .await
-}
-
-/// A cell of an answer; of another type than expected only by a mistake of ours.
-fn get<'r, T>(row: &'r PgRow, at: usize) -> Result<T, StoreError>
-where
-    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    sqlx::Row::try_get(row, at).map_err(|problem| StoreError::Sql {
-        act: "reading an answer".to_owned(),
-        problem: problem.to_string(),
-    })
 }
 
 impl Acts for Postgres {
@@ -461,6 +426,23 @@ impl Acts for Postgres {
         fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError> {
         self.swap_tables(shadows, fence).await
+    }
+
+    async fn swap_back(
+        &self,
+        _permit: &WritePermit,
+        start: &Start,
+        fence: &Fence<'_>,
+    ) -> Result<Swapped, StoreError> {
+        self.put_back(start, fence).await
+    }
+
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
+        self.read_old_tables().await
+    }
+
+    async fn drop_old(&self, _permit: &WritePermit, run: &str) -> Result<Option<u64>, StoreError> {
+        self.drop_old_table(run).await
     }
 
     async fn stage(&self, _permit: &WritePermit, staging: &Staging) -> Result<(), StoreError> {

@@ -81,7 +81,7 @@ impl Postgres {
     }
 
     /// Makes trueup's own tables, or brings them up to date.
-    async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
+    pub(super) async fn own_tables(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
         let fail = |e| self.fail("making trueup's own tables", e);
         all(tx, sql::OWN_TABLES_LOCK).await.map_err(fail)?;
         let version = self.own_version(tx).await?;
@@ -151,6 +151,8 @@ impl Postgres {
                 stage: get(row, 13)?,
                 alive: get(row, 14)?,
                 records: count(row, 15)?,
+                old_table: get(row, 16)?,
+                old_dropped_at: get(row, 17)?,
             })
         };
         rows.iter().map(record).collect()

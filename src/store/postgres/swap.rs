@@ -1,29 +1,29 @@
 //! The swap: one short transaction on a ladder of lock timeouts.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    Blocker, Fence, Postgres, RunState, Shadow, StoreError, Swapped, TableName, affected, all,
-    catalog, execute, fail, get, one, read,
+    Blocker, Fence, Postgres, RunState, Shadow, StoreError, Swapped, all, execute, fail, get, one,
 };
+use crate::store::dialect::postgres_swap::{self as swaps, Taking};
 use crate::store::dialect::{
-    postgres_catalog as questions, postgres_load as load, postgres_run as runs,
-    postgres_settle as settling, postgres_swap as swaps,
+    postgres_catalog as questions, postgres_hanging as hanging, postgres_load as load,
+    postgres_run as runs, postgres_settle as settling,
 };
 
-/// Lock timeouts of the tries, in milliseconds, and the pause before each, in seconds. A lock timeout is the outage that
-/// readers may feel. Autovacuum gives way only after the server's `deadlock_timeout` of one second: hence those above it.
+/// Lock timeouts of the tries, and the least pause before each, in milliseconds. A lock timeout is the outage that readers
+/// may feel. Autovacuum gives way only after the server's `deadlock_timeout` of one second: hence those above it.
 const LADDER: [(u64, u64); 8] = [
     (100, 0),
-    (200, 0),
-    (500, 0),
-    (1_200, 0),
-    (1_500, 0),
-    (1_500, 1),
-    (1_500, 2),
-    (1_500, 5),
+    (200, 50),
+    (500, 50),
+    (1_200, 100),
+    (1_500, 100),
+    (1_500, 1_000),
+    (1_500, 2_000),
+    (1_500, 5_000),
 ];
 /// Blockers that a message names.
 const BLOCKERS_SHOWN_MAX: usize = 5;
@@ -32,8 +32,27 @@ const FATE_SECONDS_MAX: u64 = 30;
 
 /// One try's outcome.
 enum Try {
-    Done(Duration),
+    Done(Duration, Afterwards),
     Locked(sqlx::Error),
+}
+
+/// What is left to do and to say once the exchange is committed.
+#[derive(Default)]
+pub(super) struct Afterwards {
+    /// Statements that check the foreign keys, in their order.
+    pub(super) checks: Vec<String>,
+    /// What the operator should know.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Tables that take others' places.
+pub(super) struct Exchanging<'a, 'f> {
+    pub(super) takings: &'a [Taking],
+    /// What is tried out on them before any lock is taken, and rolled back.
+    pub(super) try_out: &'a [String],
+    /// What finishes them once nobody writes any more: foreign columns carried over, what only a load needed taken off.
+    pub(super) finish: &'a [String],
+    pub(super) fence: &'a Fence<'f>,
 }
 
 impl Postgres {
@@ -67,78 +86,133 @@ impl Postgres {
         shadows: &[Shadow],
         fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError> {
-        let names: Vec<String> = shadows.iter().map(|s| s.live.table.to_string()).collect();
+        let takings: Vec<Taking> = shadows.iter().map(Taking::of).collect();
+        let (mut finish, mut try_out) = (Vec::new(), Vec::new());
+        for shadow in shadows {
+            let strip = self.strip(shadow, &mut *self.acquire().await?).await?;
+            let carry = settling::carry(shadow);
+            // A column can be made strict again only once it is filled; else trying it out is not worth filling it.
+            if load::relaxed(shadow).next().is_some() {
+                try_out.extend(carry.clone());
+            }
+            finish.extend(carry);
+            try_out.push(strip.clone());
+            finish.push(strip);
+        }
+        self.take_places(&Exchanging {
+            takings: &takings,
+            try_out: &try_out,
+            finish: &finish,
+            fence,
+        })
+        .await
+    }
+
+    /// Tries the ladder of lock timeouts.
+    pub(super) async fn take_places(
+        &self,
+        exchanging: &Exchanging<'_, '_>,
+    ) -> Result<Vec<Swapped>, StoreError> {
+        let takings = exchanging.takings;
+        let names: Vec<String> = takings.iter().map(|t| t.place.to_string()).collect();
         let act = format!("swapping {}", names.join(", "));
         let mut session = self.dedicated().await?;
-        for shadow in shadows {
-            self.still_held(&shadow.run, &shadow.live.table).await?;
-            execute(&mut session, &swaps::prepare(shadow))
+        for taking in takings {
+            self.still_held(&taking.run, &taking.place).await?;
+            execute(&mut session, &swaps::prepare(taking))
                 .await
                 .map_err(|e| self.fail(&act, e))?;
-            // Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads
-            // again under the lock.
-            match self.check(shadow, &mut session).await {
-                Ok(()) => {}
-                Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
-                Err(Exchange::Refused(problem)) => return Err(problem),
-            }
         }
+        self.check_before(exchanging, &mut session, &act).await?;
         let mut attempts = 0;
         for (timeout, pause) in LADDER {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-            if fence.until.is_some_and(|until| Instant::now() >= until) {
+            tokio::time::sleep(jittered(pause)).await;
+            let until = exchanging.fence.until;
+            if until.is_some_and(|until| Instant::now() >= until) {
                 break;
             }
             attempts += 1;
             match self
-                .try_swap(shadows, fence, &mut session, timeout, &act)
+                .try_swap(exchanging, &mut session, timeout, &act)
                 .await?
             {
-                Try::Done(locked) => {
+                Try::Done(locked, afterwards) => {
+                    let warnings = self.afterwards(afterwards, &mut session).await;
                     let _ = session.close().await;
-                    return Ok(self.swapped(shadows, locked, attempts).await);
+                    return Ok(self.swapped(takings, locked, attempts, warnings).await);
                 }
                 Try::Locked(problem) => {
                     tracing::debug!(attempts, %problem, "the swap did not get its lock")
                 }
             }
         }
-        let mut blockers = Vec::with_capacity(shadows.len());
-        for shadow in shadows {
-            blockers.push(self.blockers(shadow).await?);
-        }
         Err(StoreError::Busy {
             problem: format!(
                 "{} could not be locked in {attempts} tries; in the way: {}",
                 names.join(", "),
-                blockers.join("; ")
+                self.blockers(takings).await?
             ),
         })
     }
 
-    async fn swapped(&self, shadows: &[Shadow], locked: Duration, attempts: u32) -> Vec<Swapped> {
-        let mut swapped = Vec::with_capacity(shadows.len());
-        for shadow in shadows {
-            self.tidy(shadow).await;
+    /// Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads again under
+    /// the lock.
+    async fn check_before(
+        &self,
+        exchanging: &Exchanging<'_, '_>,
+        session: &mut PgConnection,
+        act: &str,
+    ) -> Result<(), StoreError> {
+        let takings = exchanging.takings;
+        let mut tx = session.begin().await.map_err(|e| self.fail(act, e))?;
+        let checked = async {
+            self.finish(exchanging.try_out, &mut tx).await?;
+            execute(&mut tx, hanging::WHOLE_NAMES).await?;
+            for taking in takings {
+                self.check(taking, &mut tx).await?;
+            }
+            all(&mut tx, &hanging::locks(takings)).await?;
+            all(&mut tx, &hanging::carried(takings, self.version)).await?;
+            Ok(())
+        };
+        let checked = checked.await;
+        // Nothing was written in it.
+        let _ = tx.rollback().await;
+        match checked {
+            Ok(()) => Ok(()),
+            Err(Exchange::Driver(problem)) => Err(self.fail(act, problem)),
+            Err(Exchange::Refused(problem)) => Err(problem),
+        }
+    }
+
+    async fn swapped(
+        &self,
+        takings: &[Taking],
+        locked: Duration,
+        attempts: u32,
+        mut warnings: Vec<String>,
+    ) -> Vec<Swapped> {
+        let mut swapped = Vec::with_capacity(takings.len());
+        for taking in takings {
+            self.tidy(taking).await;
             swapped.push(Swapped {
-                old: Some(TableName {
-                    schema: Some(load::old_schema(&shadow.run)),
-                    name: shadow.live.table.name.clone(),
-                }),
+                old: Some(taking.old()),
                 locked_ms: u64::try_from(locked.as_millis()).unwrap_or(u64::MAX),
                 attempts,
+                warnings: std::mem::take(&mut warnings),
             });
         }
         swapped
     }
 
-    async fn blockers(&self, shadow: &Shadow) -> Result<String, StoreError> {
-        let rows = self
-            .ask(
-                "looking for who blocks",
-                &questions::lock_holders(shadow.live.id),
-            )
-            .await?;
+    /// Who holds a lock on anything that the swap has to lock.
+    async fn blockers(&self, takings: &[Taking]) -> Result<String, StoreError> {
+        let act = "looking for who blocks";
+        let locks = self.ask(act, &hanging::locks(takings)).await?;
+        let beside: Result<Vec<i64>, StoreError> = locks.iter().map(|row| get(row, 1)).collect();
+        let mut ids: Vec<i64> = takings.iter().map(|t| t.id).collect();
+        ids.extend(beside?);
+        let rows = self.ask(act, &questions::lock_holders(&ids)).await?;
         let blockers: Result<Vec<Blocker>, StoreError> = rows.iter().map(blocker).collect();
         let shown: Vec<String> = blockers?
             .iter()
@@ -154,8 +228,7 @@ impl Postgres {
 
     async fn try_swap(
         &self,
-        shadows: &[Shadow],
-        fence: &Fence<'_>,
+        exchanging: &Exchanging<'_, '_>,
         session: &mut PgConnection,
         timeout: u64,
         act: &str,
@@ -171,8 +244,8 @@ impl Postgres {
             .await
             .map_err(|e| self.fail(act, e))?;
         let began = Instant::now();
-        match self.exchange(shadows, fence, &mut tx).await {
-            Ok(()) => {}
+        let afterwards = match self.exchange(exchanging, &mut tx).await {
+            Ok(afterwards) => afterwards,
             Err(Exchange::Driver(problem)) if fail::is_lock_conflict(&problem) => {
                 tx.rollback().await.map_err(|e| self.fail(act, e))?;
                 return Ok(Try::Locked(problem));
@@ -183,122 +256,26 @@ impl Postgres {
                 let _ = tx.rollback().await;
                 return Err(problem);
             }
-        }
+        };
         crate::crash_point!("swap.exchanged");
         match tx.commit().await {
-            Ok(()) => Ok(Try::Done(began.elapsed())),
+            Ok(()) => {}
             Err(problem) if fail::is_lost(&problem) => {
-                self.fate(shadows, pid, began, self.fail(act, problem))
-                    .await
+                self.fate(exchanging.takings, pid, self.fail(act, problem))
+                    .await?;
             }
-            Err(problem) => Err(self.fail(act, problem)),
+            Err(problem) => return Err(self.fail(act, problem)),
         }
-    }
-
-    /// Everything between the locks and the COMMIT.
-    async fn exchange(
-        &self,
-        shadows: &[Shadow],
-        fence: &Fence<'_>,
-        tx: &mut PgConnection,
-    ) -> Result<(), Exchange> {
-        execute(tx, &swaps::lock(shadows)).await?;
-        self.nobody_writes(fence, tx).await?;
-        for shadow in shadows {
-            // Under the lock nothing more can be hung on the table.
-            self.check(shadow, tx).await?;
-            if let Some(carry) = settling::carry(shadow) {
-                execute(tx, &carry).await?;
-            }
-            self.strip(shadow, tx).await?;
-            if affected(tx, &swaps::exchange(shadow)).await? != 1 {
-                return Err(StoreError::Refused(format!(
-                    "run {} is not running any more",
-                    shadow.run
-                ))
-                .into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Looked at under the locks: who comes back now waits for them, and then finds the new tables.
-    async fn nobody_writes(
-        &self,
-        fence: &Fence<'_>,
-        tx: &mut PgConnection,
-    ) -> Result<(), Exchange> {
-        if let Some(role) = fence.writer_role {
-            let sessions = all(tx, &runs::sessions_of(role)).await?;
-            let named: Result<Vec<String>, StoreError> = sessions
-                .iter()
-                .map(|row| {
-                    Ok(format!(
-                        "pid {} ({})",
-                        get::<i32>(row, 0)?,
-                        get::<String>(row, 1)?
-                    ))
-                })
-                .collect();
-            if !sessions.is_empty() {
-                let problem = format!("role {role} still has sessions: {}", named?.join(", "));
-                return Err(StoreError::Busy { problem }.into());
-            }
-        }
-        if let Some((sql, before)) = &fence.checkpoint {
-            let now = read::texts(&all(tx, &read::playbook_query(sql)).await?)?;
-            if now != *before {
-                let problem = "the projector came back: its checkpoint moved".to_owned();
-                return Err(StoreError::Busy { problem }.into());
-            }
-        }
-        let still = (fence.still)().await;
-        still.map_err(|problem| StoreError::Busy { problem }.into())
-    }
-
-    /// Whether the live table is still the plan's, and the shadow its twin.
-    async fn check(&self, shadow: &Shadow, tx: &mut PgConnection) -> Result<(), Exchange> {
-        let row = one(tx, &swaps::live_id(shadow)).await?;
-        if get::<Option<i64>>(&row, 0)? != Some(shadow.live.id) {
-            return Err(StoreError::Refused(format!(
-                "{} was replaced by another table since the plan",
-                shadow.live.table
-            ))
-            .into());
-        }
-        let hanging = all(tx, &questions::obstacles(shadow.live.id, self.version)).await?;
-        if let Some(row) = hanging.first() {
-            let obstacle = catalog::obstacle(row)?;
-            return Err(StoreError::Refused(format!(
-                "{} cannot be swapped any more: {obstacle}",
-                shadow.live.table
-            ))
-            .into());
-        }
-        let differences: Option<String> = get(&one(tx, &swaps::differences(shadow)).await?, 0)?;
-        if let Some(differences) = differences {
-            return Err(StoreError::Refused(format!(
-                "{} was altered since the run began: {differences}",
-                shadow.live.table
-            ))
-            .into());
-        }
-        Ok(())
+        Ok(Try::Done(began.elapsed(), afterwards))
     }
 
     /// The reply to COMMIT was lost: the run's row, written in the same transaction, knows. As long as the session is
     /// still at work the answer may change.
-    async fn fate(
-        &self,
-        shadows: &[Shadow],
-        pid: i32,
-        began: Instant,
-        lost: StoreError,
-    ) -> Result<Try, StoreError> {
+    async fn fate(&self, takings: &[Taking], pid: i32, lost: StoreError) -> Result<(), StoreError> {
         let until = Instant::now() + Duration::from_secs(FATE_SECONDS_MAX);
         let act = "asking whether the swap was committed";
         // All runs' rows are written in one transaction: one of them speaks for all.
-        let Some(shadow) = shadows.first() else {
+        let Some(taking) = takings.first() else {
             return Err(lost);
         };
         loop {
@@ -308,12 +285,12 @@ impl Postgres {
                     .await
                     .map_err(|e| self.fail(act, e))?;
                 let alive: bool = get(&row, 0)?;
-                let row = one(&mut session, &swaps::state(&shadow.run))
+                let row = one(&mut session, &swaps::state(&taking.run))
                     .await
                     .map_err(|e| self.fail(act, e))?;
                 let state: String = get(&row, 0)?;
                 if state == RunState::Swapped.word() {
-                    return Ok(Try::Done(began.elapsed()));
+                    return Ok(());
                 }
                 if !alive {
                     return Err(lost);
@@ -324,7 +301,7 @@ impl Postgres {
                     database: self.database.clone(),
                     problem: format!(
                         "the connection broke while the swap of {} was committed; whether it was is in trueup.run, id {}",
-                        shadow.live.table, shadow.run
+                        taking.place, taking.run
                     ),
                 });
             }
@@ -333,15 +310,12 @@ impl Postgres {
     }
 
     /// After the swap: the empty schema goes, and with the lock's session the run.
-    async fn tidy(&self, shadow: &Shadow) {
-        let drop_schema = load::drop_emptied(&shadow.run);
-        if let Err(problem) = self
-            .ask("dropping the empty schema of the shadow", &drop_schema)
-            .await
-        {
-            tracing::warn!(%problem, run = shadow.run, "the swap is done; an empty schema is left");
+    async fn tidy(&self, taking: &Taking) {
+        let drop_schema = swaps::drop_emptied(taking);
+        if let Err(problem) = self.ask("dropping an emptied schema", &drop_schema).await {
+            tracing::warn!(%problem, run = taking.run, "the swap is done; an empty schema is left");
         }
-        self.release(&shadow.run).await;
+        self.release(&taking.run).await;
     }
 
     pub(super) async fn end_run(&self, shadow: &Shadow, state: RunState) -> Result<(), StoreError> {
@@ -358,11 +332,10 @@ impl Postgres {
         };
         let mut tx = self.begin_transaction().await?;
         if state == RunState::Kept {
-            match self.strip(shadow, &mut tx).await {
-                Ok(()) => {}
-                Err(Exchange::Driver(problem)) => return Err(self.fail(&act, problem)),
-                Err(Exchange::Refused(problem)) => return Err(problem),
-            }
+            let strip = self.strip(shadow, &mut tx).await?;
+            execute(&mut tx, &strip)
+                .await
+                .map_err(|e| self.fail(&act, e))?;
         }
         execute(&mut tx, &sql)
             .await
@@ -373,7 +346,7 @@ impl Postgres {
     }
 }
 
-/// What went wrong in the transaction of a swap.
+/// Why an exchange did not come to its end.
 pub(super) enum Exchange {
     Driver(sqlx::Error),
     Refused(StoreError),
@@ -399,4 +372,11 @@ fn blocker(row: &sqlx::postgres::PgRow) -> Result<Blocker, StoreError> {
         age_seconds: u64::try_from(get::<i64>(row, 3)?).unwrap_or(0),
         query: get(row, 4)?,
     })
+}
+
+/// A pause and up to as much again, so that two that met do not meet again.
+fn jittered(pause_ms: u64) -> Duration {
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let nanoseconds = clock.map_or(0, |now| u64::from(now.subsec_nanos()));
+    Duration::from_millis(pause_ms + nanoseconds / 1_000 % (pause_ms + 1))
 }

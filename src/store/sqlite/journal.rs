@@ -49,6 +49,9 @@ pub(super) async fn runs(store: &Sqlite) -> Result<Vec<RunRecord>, StoreError> {
         deleted: count(row, 11),
         unconfirmed: count(row, 12),
         undone: count(row, 13),
+        // Contents are exchanged in place.
+        old_table: None,
+        old_dropped_at: None,
     };
     Ok(rows.iter().map(record).collect())
 }

@@ -41,9 +41,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Identity, Mark, Memo, Note, Obstacle, Outcome, RowStream, RunRecord, RunState, Scan,
-    Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName, Target,
-    Unfinished, Write, WritePermit,
+    Fence, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState,
+    Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName,
+    Target, Unfinished, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -373,6 +373,26 @@ impl Acts for Sqlite {
         fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError> {
         swap::swap(self, shadows, fence).await
+    }
+
+    async fn swap_back(
+        &self,
+        _: &WritePermit,
+        start: &Start,
+        _: &Fence<'_>,
+    ) -> Result<Swapped, StoreError> {
+        Err(StoreError::Refused(format!(
+            "{}: a swap in SQLite exchanges contents in place and keeps no old table",
+            start.table
+        )))
+    }
+
+    async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn drop_old(&self, _: &WritePermit, _: &str) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     async fn stage(&self, _: &WritePermit, staging: &Staging) -> Result<(), StoreError> {

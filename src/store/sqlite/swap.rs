@@ -89,6 +89,7 @@ fn swapped(store: &Sqlite, shadows: &[Shadow], began: Instant, attempts: u32) ->
             old: None,
             locked_ms,
             attempts,
+            warnings: Vec::new(),
         }
     };
     shadows.iter().map(one).collect()

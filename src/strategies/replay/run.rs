@@ -79,6 +79,10 @@ impl Done {
                 Fate::Swapped(_) => None,
                 Fate::Kept(kept) => Some(kept.to_string()),
             },
+            warnings: match fate {
+                Fate::Swapped(swapped) => swapped.warnings.clone(),
+                Fate::Kept(_) => Vec::new(),
+            },
         };
         DoneReport {
             strategy: plan.report().strategy,

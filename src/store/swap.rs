@@ -1,0 +1,75 @@
+//! What a swap meets and what it leaves.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::TableName;
+
+/// Something on a table that the swap cannot carry over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What kind of thing: `trigger`, `foreign key`, `view` …
+    pub what: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.what, self.name)
+    }
+}
+
+/// A session of the database that stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Process number.
+    pub pid: i64,
+    /// Who.
+    pub user: String,
+    /// The program's own name.
+    pub application: String,
+    /// How long its transaction has been open, in seconds.
+    pub age_seconds: u64,
+    /// What it runs.
+    pub query: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "pid {} ({}, {}), {} s: {}",
+            self.pid, self.user, self.application, self.age_seconds, self.query
+        )
+    }
+}
+
+/// What a swap did.
+#[derive(Clone, Debug)]
+pub struct Swapped {
+    /// Where the old table is kept; `None` when contents were exchanged in place.
+    pub old: Option<TableName>,
+    /// How long readers could have waited, in milliseconds.
+    pub locked_ms: u64,
+    /// Tries it took.
+    pub attempts: u32,
+    /// What is not as it was and could not be helped, such as a foreign key that old rows break. Of several tables swapped
+    /// together, the first has all of it.
+    pub warnings: Vec<String>,
+}
+
+/// A table that a swap has put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldTable {
+    /// The run that did.
+    pub run: String,
+    /// The table whose place it had.
+    pub live: TableName,
+    /// What it is called now.
+    pub old: TableName,
+    /// How long ago that was.
+    pub age: Duration,
+    /// Its size in bytes, indexes included.
+    pub bytes: u64,
+}
