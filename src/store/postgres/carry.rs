@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 
 use super::swap::{Afterwards, Exchange, Exchanging};
-use super::{
-    Fence, Postgres, StoreError, TableName, affected, all, catalog, execute, fail, get, one, read,
-};
+use super::{Fence, Postgres, StoreError, affected, all, catalog, execute, fail, get, one, read};
 use crate::store::dialect::postgres_swap::{self as swaps, Taking};
 use crate::store::dialect::{
     postgres_hanging as hanging, postgres_obstacles as obstacles, postgres_run as runs,
@@ -22,7 +20,7 @@ const CHECK_LIMITS: &str = "SET lock_timeout = '2s'; SET statement_timeout = 0";
 const CHECK_TRIES: u32 = 3;
 
 /// What a table is and has, and whether that acts on others: see [`twins::description`].
-pub(super) type Description = BTreeMap<String, BTreeSet<(bool, String)>>;
+type Description = BTreeMap<String, BTreeSet<(bool, String)>>;
 
 impl Postgres {
     /// All of it, in one transaction that the caller commits.
@@ -33,7 +31,7 @@ impl Postgres {
     ) -> Result<Afterwards, Exchange> {
         let takings = exchanging.takings;
         execute(tx, hanging::WHOLE_NAMES).await?;
-        let locks = all(tx, &hanging::locks(takings)).await?;
+        let locks = all(tx, "EXECUTE trueup_locks").await?;
         for lock in &locks {
             execute(tx, &get::<String>(lock, 0)?).await?;
         }
@@ -43,10 +41,10 @@ impl Postgres {
         let mut before = Vec::with_capacity(takings.len());
         for taking in takings {
             // Under the lock nothing more can be hung on the table.
-            before.push(self.check(taking, tx).await?);
+            before.push(check(taking, tx).await?);
         }
         let mut steps = BTreeMap::<String, Vec<String>>::new();
-        for row in all(tx, &hanging::carried(takings, self.version)).await? {
+        for row in all(tx, "EXECUTE trueup_carried").await? {
             steps.entry(get(&row, 0)?).or_default().push(get(&row, 1)?);
         }
         let mut step = |name: &str| steps.remove(name).unwrap_or_default();
@@ -62,7 +60,7 @@ impl Postgres {
         }
         execute(tx, &step("on").join("; ")).await?;
         for (taking, before) in takings.iter().zip(&before) {
-            let after = self.description(&taking.place, tx).await?;
+            let after = description("place", taking, tx).await?;
             let lost = differences(before, &after, true);
             if !lost.is_empty() {
                 let problem = format!(
@@ -129,51 +127,39 @@ impl Postgres {
         still.map_err(|problem| StoreError::Busy { problem }.into())
     }
 
-    /// Whether the live table is still the plan's, and the other one its twin in all that does not act. Gives what the live
-    /// table is.
-    pub(super) async fn check(
+    /// Has the server plan the questions that are asked under the locks, which takes longer than their answers: with no lock
+    /// held, each is asked once, and what it would refuse then disturbs nobody.
+    pub(super) async fn rehearse(
         &self,
-        taking: &Taking,
-        tx: &mut PgConnection,
-    ) -> Result<Description, Exchange> {
-        let place = &taking.place;
-        let row = one(tx, &swaps::id_of(place)).await?;
-        if get::<Option<i64>>(&row, 0)? != Some(taking.id) {
-            let problem = format!("{place} was replaced by another table since the plan");
-            return Err(StoreError::Refused(problem).into());
+        takings: &[Taking],
+        session: &mut PgConnection,
+    ) -> Result<(), Exchange> {
+        execute(session, hanging::WHOLE_NAMES).await?;
+        let mut questions = vec![
+            ("locks".to_owned(), hanging::locks(takings)),
+            (
+                "carried".to_owned(),
+                hanging::carried(takings, self.version),
+            ),
+        ];
+        for taking in takings {
+            let id = taking.id;
+            let obstacles = obstacles::obstacles(id, self.version);
+            questions.push((format!("obstacles_{id}"), obstacles));
+            for (which, name) in [("place", &taking.place), ("from", &taking.from)] {
+                let description = twins::description(name, self.version);
+                questions.push((format!("{which}_{id}"), description));
+            }
         }
-        let hanging = all(tx, &obstacles::obstacles(taking.id, self.version)).await?;
-        if let Some(row) = hanging.first() {
-            let obstacle = catalog::obstacle(row)?;
-            let problem = format!("{place} cannot be swapped any more: {obstacle}");
-            return Err(StoreError::Refused(problem).into());
+        for (name, question) in questions {
+            execute(session, &format!("PREPARE trueup_{name} AS {question}")).await?;
         }
-        let live = self.description(place, tx).await?;
-        let other = self.description(&taking.from, tx).await?;
-        let differences = differences(&live, &other, false);
-        if differences.is_empty() {
-            return Ok(live);
+        for taking in takings {
+            check(taking, session).await?;
         }
-        let problem = format!(
-            "{place} was altered since the run began: {}",
-            differences.join(", ")
-        );
-        Err(StoreError::Refused(problem).into())
-    }
-
-    async fn description(
-        &self,
-        name: &TableName,
-        tx: &mut PgConnection,
-    ) -> Result<Description, Exchange> {
-        let mut description = Description::new();
-        for row in all(tx, &twins::description(name, self.version)).await? {
-            let (what, acts): (String, bool) = (get(&row, 0)?, get(&row, 1)?);
-            let spelled: Option<String> = get(&row, 2)?;
-            let of = description.entry(what).or_default();
-            of.insert((acts, spelled.unwrap_or_default()));
-        }
-        Ok(description)
+        all(session, "EXECUTE trueup_locks").await?;
+        all(session, "EXECUTE trueup_carried").await?;
+        Ok(())
     }
 
     /// Checks the foreign keys. The swap stays, whatever comes of it: what it gives is to be told.
@@ -202,6 +188,50 @@ impl Postgres {
         }
         warnings
     }
+}
+
+/// Whether the live table is still the plan's, and the other one its twin in all that does not act. Gives what the live table
+/// is.
+async fn check(taking: &Taking, tx: &mut PgConnection) -> Result<Description, Exchange> {
+    let place = &taking.place;
+    let row = one(tx, &swaps::id_of(place)).await?;
+    if get::<Option<i64>>(&row, 0)? != Some(taking.id) {
+        let problem = format!("{place} was replaced by another table since the plan");
+        return Err(StoreError::Refused(problem).into());
+    }
+    let hanging = all(tx, &format!("EXECUTE trueup_obstacles_{}", taking.id)).await?;
+    if let Some(row) = hanging.first() {
+        let obstacle = catalog::obstacle(row)?;
+        let problem = format!("{place} cannot be swapped any more: {obstacle}");
+        return Err(StoreError::Refused(problem).into());
+    }
+    let live = description("place", taking, tx).await?;
+    let other = description("from", taking, tx).await?;
+    let differences = differences(&live, &other, false);
+    if differences.is_empty() {
+        return Ok(live);
+    }
+    let problem = format!(
+        "{place} was altered since the run began: {}",
+        differences.join(", ")
+    );
+    Err(StoreError::Refused(problem).into())
+}
+
+/// What the table is that now has the name of the `place`, or of what comes `from` elsewhere.
+async fn description(
+    which: &str,
+    taking: &Taking,
+    tx: &mut PgConnection,
+) -> Result<Description, Exchange> {
+    let mut description = Description::new();
+    for row in all(tx, &format!("EXECUTE trueup_{which}_{}", taking.id)).await? {
+        let (what, acts): (String, bool) = (get(&row, 0)?, get(&row, 1)?);
+        let spelled: Option<String> = get(&row, 2)?;
+        let of = description.entry(what).or_default();
+        of.insert((acts, spelled.unwrap_or_default()));
+    }
+    Ok(description)
 }
 
 async fn valid(session: &mut PgConnection, check: &str) -> Result<(), sqlx::Error> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    Blocker, Fence, Postgres, RunState, Shadow, StoreError, Swapped, all, execute, fail, get, one,
+    Blocker, Fence, Postgres, RunState, Shadow, StoreError, Swapped, execute, fail, get, one,
 };
 use crate::store::dialect::postgres_swap::{self as swaps, Taking};
 use crate::store::dialect::{
@@ -155,25 +155,17 @@ impl Postgres {
         })
     }
 
-    /// Once before any lock: what fails here disturbs nobody, and the session has read the catalog that it reads again under
-    /// the lock.
+    /// Once before any lock.
     async fn check_before(
         &self,
         exchanging: &Exchanging<'_, '_>,
         session: &mut PgConnection,
         act: &str,
     ) -> Result<(), StoreError> {
-        let takings = exchanging.takings;
         let mut tx = session.begin().await.map_err(|e| self.fail(act, e))?;
         let checked = async {
             self.finish(exchanging.try_out, &mut tx).await?;
-            execute(&mut tx, hanging::WHOLE_NAMES).await?;
-            for taking in takings {
-                self.check(taking, &mut tx).await?;
-            }
-            all(&mut tx, &hanging::locks(takings)).await?;
-            all(&mut tx, &hanging::carried(takings, self.version)).await?;
-            Ok(())
+            self.rehearse(exchanging.takings, &mut tx).await
         };
         let checked = checked.await;
         // Nothing was written in it.
