@@ -13,6 +13,7 @@ pub mod run;
 pub mod scan;
 pub mod sqlite;
 mod state;
+pub mod touch;
 
 use std::fmt;
 
@@ -30,6 +31,7 @@ pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{RunKind, RunRecord, RunState, Start};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
+pub use touch::{Touch, Touched};
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ pub mod postgres_scan;
 pub mod postgres_settle;
 pub mod postgres_stage;
 pub mod postgres_swap;
+pub mod postgres_touch;
 pub mod sqlite;
 pub mod sqlite_limit;
 pub mod sqlite_literal;
@@ -19,7 +20,9 @@ pub mod sqlite_own;
 pub mod sqlite_repair;
 pub mod sqlite_stage;
 pub mod sqlite_swap;
+pub mod sqlite_touch;
 pub mod sqlite_trigger;
+pub mod touch;
 
 use crate::projection::mapping::Test;
 

@@ -11,6 +11,7 @@ mod run;
 mod stage;
 mod stream;
 mod swap;
+mod touch;
 
 use std::collections::HashMap;
 use std::str::FromStr;

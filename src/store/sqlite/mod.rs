@@ -20,6 +20,7 @@ mod session;
 mod settle;
 mod stage;
 mod swap;
+mod touch;
 mod value;
 
 use std::collections::HashMap;
