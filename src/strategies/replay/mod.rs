@@ -2,6 +2,7 @@
 //! checked against the primary and swapped in together. `plan` only reads, `run` writes.
 
 pub mod base;
+mod caught_up;
 mod check;
 pub mod derive;
 mod extents;
@@ -11,6 +12,7 @@ pub mod plan;
 pub mod run;
 pub mod shape;
 mod suits;
+pub mod touched;
 
 pub use plan::{Begin, Options, Plan, plan};
 pub use run::{Done, execute};

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::time::Instant;
 
 use super::check;
-use super::derive::Exposure;
+use super::derive::Derivation;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
 use crate::limits;
@@ -35,6 +35,8 @@ pub enum Fate {
 pub struct Done {
     /// What became of the records.
     pub counts: Counts,
+    /// The query views that were brought up to date, each with how that was done.
+    pub caught_up: Vec<(String, String)>,
     /// Keys whose row the log did not hold whole; taken from the primary.
     pub settled: Vec<String>,
     /// The offsets up to which the tables now hold the log.
@@ -73,6 +75,7 @@ impl Done {
             run: plan.run.clone(),
             views: plan.targets().zip(&self.fates).map(view).collect(),
             counts: self.counts.clone(),
+            caught_up: self.caught_up.clone(),
             settled: self.settled.clone(),
             next: self
                 .next
@@ -111,7 +114,7 @@ pub async fn execute(
         }
         let pipeline = Pipeline::new(systems, plan, permit, progress, stop)?;
         let mut run = Run {
-            exposure: None,
+            derivation: Derivation::default(),
             pipeline,
         };
         run.all_the_way().await
@@ -152,14 +155,14 @@ async fn discard(systems: &Systems, shadow: &Shadow, permit: &WritePermit) {
 /// One run underway.
 struct Run<'a> {
     pipeline: Pipeline<'a>,
-    /// The staged sources, once they are loaded.
-    exposure: Option<Exposure<'a>>,
+    /// The query views.
+    derivation: Derivation<'a>,
 }
 
 impl<'a> Run<'a> {
     async fn all_the_way(&mut self) -> Result<Done> {
         self.pipeline.load_all().await?;
-        self.derive().await?;
+        self.derivation.renew(&mut self.pipeline).await?;
         let (checked, differing) = self.check().await?;
         let plan = self.pipeline.plan;
         let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
@@ -175,45 +178,13 @@ impl<'a> Run<'a> {
         };
         Ok(Done {
             counts,
+            caught_up: self.derivation.report(plan),
             settled: self.pipeline.settled(),
             next: self.pipeline.next(),
             checked,
             differing,
             fates,
         })
-    }
-
-    /// Derives the query views for the first time, and builds their keys and indexes.
-    async fn derive(&mut self) -> Result<()> {
-        let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
-        let plan = self.pipeline.plan;
-        if plan.derived.is_empty() {
-            return Ok(());
-        }
-        let views = plan.derived.iter().map(|d| &d.view);
-        let exposure = Exposure::new(systems, permit, plan, views).await?;
-        for derived in &plan.derived {
-            self.pipeline
-                .stage(&format!("deriving {}", derived.view.name))?;
-            exposure.fill(derived).await?;
-            systems.read_store.build(permit, &derived.shadow).await?;
-        }
-        self.exposure = Some(exposure);
-        Ok(())
-    }
-
-    /// Derives them again from what the sources have become.
-    async fn derive_again(&mut self) -> Result<()> {
-        let Some(exposure) = &mut self.exposure else {
-            return Ok(());
-        };
-        exposure.renew().await?;
-        for derived in &self.pipeline.plan.derived {
-            self.pipeline
-                .stage(&format!("deriving {}", derived.view.name))?;
-            exposure.fill(derived).await?;
-        }
-        Ok(())
     }
 
     /// Compares the shadows with the primary; while the log moves on, catches up with it. A replay `--until` some offset, or
@@ -242,7 +213,7 @@ impl<'a> Run<'a> {
                 }
                 return Ok((Some(rows), all));
             }
-            self.derive_again().await?;
+            self.derivation.renew(&mut self.pipeline).await?;
         }
     }
 
