@@ -37,3 +37,4 @@ mod stores {
 }
 mod tails;
 mod tidy;
+mod touched;
