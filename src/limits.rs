@@ -14,6 +14,16 @@ pub const SETTLE_BYTES_MAX: usize = 32 << 20;
 pub const CATCH_UP_ROUNDS_MAX: u32 = 5;
 /// Keys that are settled from the primary at once.
 pub const LOOKUP_KEYS: usize = 500;
+/// Percent of a query view's rows that are exchanged by their keys at most while it is caught up; beyond that, and …
+pub const TOUCHED_PERCENT_MAX: u64 = 20;
+/// … beyond this number of keys in any case, it is derived whole …
+pub const TOUCHED_KEYS_MAX: u64 = 1_000_000;
+/// … but not for so few.
+pub const TOUCHED_KEYS_FEW: u64 = 1_000;
+/// Keys whose rows are exchanged at once.
+pub const EXCHANGE_KEYS: usize = 20_000;
+/// Keys that `touched_by` leaves out, and that are looked at nevertheless.
+pub const UNTOUCHED_KEYS: usize = 1_000;
 /// Keys named in a message.
 pub const KEYS_SHOWN_MAX: usize = 5;
 /// Differing keys that are looked at again; the verdict on those beyond stays unknown.

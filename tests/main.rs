@@ -40,3 +40,4 @@ mod stores {
 }
 mod tails;
 mod tidy;
+mod touched;

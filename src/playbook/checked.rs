@@ -160,6 +160,22 @@ pub enum ViewKind {
         columns: Option<Vec<(String, Origin)>>,
         /// The instant that `now()` stands for: a timestamp with a zone.
         as_of: Option<String>,
+        /// By source, the keys that its changed rows touch.
+        touched_by: Vec<(String, TouchedBy)>,
+    },
+}
+
+/// Which keys of a query view the changed rows of a source touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TouchedBy {
+    /// Those in this column of the source.
+    Column(String),
+    /// Those that this SELECT gives.
+    Query {
+        /// The SELECT, as it was written.
+        text: String,
+        /// The line on which it starts.
+        line: usize,
     },
 }
 

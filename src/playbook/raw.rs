@@ -120,6 +120,7 @@ pub(super) struct View {
     pub(super) query: Field<Query>,
     pub(super) as_of: Field<Text>,
     pub(super) compare: Field<Entries<Compare>>,
+    pub(super) touched_by: Field<Entries<Text>>,
     pub(super) expected: Field<Value>,
 }
 

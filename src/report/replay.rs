@@ -63,6 +63,8 @@ pub struct PlanReport {
     pub views: Vec<PlanView>,
     /// What is read for it.
     pub loads: Vec<PlanLoad>,
+    /// Views that are derived from staged sources, each with how it is brought up to date while the log moves on.
+    pub derives: Vec<(String, String)>,
     /// Whether rows are written into the live tables, and no shadow is built.
     pub in_place: bool,
     /// Whether the shadows take the tables' places at the end.
@@ -122,6 +124,9 @@ impl PlanReport {
                 view.table,
                 indicatif::HumanBytes(view.bytes)
             ));
+        }
+        for (view, how) in &self.derives {
+            out.push_str(&format!("  derives {view}; caught up {how}\n"));
         }
         out.push_str(&format!("  then    {}\n", self.then()));
         // One topic may be read for several tables.
@@ -222,6 +227,7 @@ impl PlanReport {
         json!({
             "format": FORMAT, "plan": self.strategy, "run": self.run, "views": views.collect::<Vec<Value>>(),
             "loads": self.loads.iter().map(PlanLoad::json).collect::<Vec<Value>>(),
+            "derives": self.derives.iter().map(|(v, how)| json!({"view": v, "caught_up": how})).collect::<Vec<Value>>(),
             "in_place": self.in_place, "swaps": self.swaps, "checks": self.checks, "notes": self.notes, "refusals": self.refusals,
         })
         .to_string()
@@ -239,6 +245,8 @@ pub struct DoneReport {
     pub views: Vec<DoneView>,
     /// What became of the records.
     pub counts: Counts,
+    /// Views that were brought up to date, each with how that was done.
+    pub caught_up: Vec<(String, String)>,
     /// Keys taken from the primary, because the log did not hold their row whole.
     pub settled: Vec<String>,
     /// Topic, partition, next offset.
@@ -323,6 +331,9 @@ impl DoneReport {
                 shown.join("; ")
             ));
         }
+        for (view, how) in &self.caught_up {
+            out.push_str(&format!("{view} was caught up: {how}\n"));
+        }
         match (self.checked, self.differing) {
             (None, _) => out.push_str("not compared with the primary\n"),
             (Some(rows), 0) => out.push_str(&format!(
@@ -380,7 +391,9 @@ impl DoneReport {
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
             "settled": self.settled, "rows_checked": self.checked, "differing": self.differing,
-            "underway": self.underway, "paused_ms": self.paused_ms, "positions": next,
+            "underway": self.underway, "paused_ms": self.paused_ms,
+            "caught_up": self.caught_up.iter().map(|(v, how)| json!({"view": v, "how": how})).collect::<Vec<Value>>(),
+            "positions": next,
         })
         .to_string()
     }

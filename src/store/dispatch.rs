@@ -221,8 +221,8 @@ impl Acts for Store {
         each!(self.take_up(permit, name, run, binding).await)
     }
 
-    async fn note(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
-        each!(self.note(permit, run, note).await)
+    async fn stands(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+        each!(self.stands(permit, run, note).await)
     }
 
     async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError> {

@@ -14,6 +14,7 @@ pub mod scan;
 pub mod sqlite;
 mod state;
 mod swap;
+pub mod touch;
 
 use std::fmt;
 use std::pin::Pin;
@@ -33,6 +34,7 @@ pub use run::{Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
 pub use swap::{Blocker, Obstacle, OldTable, Swapped};
+pub use touch::{Touch, Touched};
 
 /// A table's name, as two identifiers that are always quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -396,7 +398,7 @@ pub trait Acts {
         binding: &str,
     ) -> Result<bool, StoreError>;
     /// Notes in a run's record what it is bound to, and where it stands.
-    async fn note(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError>;
+    async fn stands(&self, permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError>;
     /// The runs that were begun to build something in place of this table or area and did not end, oldest first: dead, or
     /// underway.
     async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError>;

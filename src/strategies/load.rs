@@ -236,6 +236,15 @@ impl Loader {
         }
     }
 
+    /// From now on every change counts as one of a key that may have been seen before: each goes by what was there, and the
+    /// keys seen are no longer kept.
+    pub fn again_only(&mut self) {
+        self.seen = KeySet {
+            full: true,
+            ..KeySet::new(0)
+        };
+    }
+
     /// A row of which only the key is known.
     fn unknown<'a>(&self, key: &Key<'a>) -> Row<'a> {
         let mut row: Row<'a> = vec![Cell::Unchanged; self.mapping.columns.len()];

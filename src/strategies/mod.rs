@@ -25,6 +25,7 @@ use tokio::sync::OnceCell;
 use crate::projection::decode::Source;
 use crate::projection::mapping::Mapping;
 use crate::projection::query::Query;
+use crate::projection::query::TouchedBy;
 use crate::projection::rule::Rule;
 use crate::store::{Acts, Catalog, Relation, Store, TableName};
 use crate::stream::{Log, StreamError};
@@ -92,6 +93,8 @@ pub enum Origin {
         query: Query,
         /// The sources that it reads; never empty.
         sources: Vec<SourcePart>,
+        /// What the playbook says of the keys that changes of a source touch, by source.
+        touched_by: BTreeMap<String, TouchedBy>,
     },
 }
 
@@ -124,7 +127,7 @@ impl View {
     pub fn relation(&self, store: &Store, table: impl Fn(&SourcePart) -> TableName) -> Relation {
         match &self.origin {
             Origin::Copy { source, .. } => Relation::Table(table(source)),
-            Origin::Query { query, sources } => {
+            Origin::Query { query, sources, .. } => {
                 let spelled = |name: &str| {
                     let source = sources.iter().find(|s| s.name == name);
                     source.map_or_else(String::new, |s| store.spelled(&table(s)))

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lag::captured::Capture;
 use super::replay::base::{self, Part, now_ms};
-use super::replay::derive::Exposure;
+use super::replay::derive::Derivation;
 use super::replay::pipeline::Pipeline;
 use super::replay::plan::Load;
 use super::replay::run::unstage;
@@ -160,9 +160,9 @@ async fn staged<T>(
         pipeline.load_all().await?;
         let mut folded = Folded {
             pipeline,
-            exposure: None,
+            derivation: Derivation::default(),
         };
-        folded.derive().await?;
+        folded.derivation.renew(&mut folded.pipeline).await?;
         work(folded).await
     };
     let done = done.await;
@@ -173,34 +173,10 @@ async fn staged<T>(
 /// Everything folded and derived, in a staging area.
 struct Folded<'a> {
     pipeline: Pipeline<'a>,
-    exposure: Option<Exposure<'a>>,
+    derivation: Derivation<'a>,
 }
 
 impl<'a> Folded<'a> {
-    async fn derive(&mut self) -> Result<()> {
-        let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
-        let plan = self.pipeline.plan;
-        if plan.derived.is_empty() {
-            return Ok(());
-        }
-        match &mut self.exposure {
-            Some(exposure) => exposure.renew().await?,
-            None => {
-                let views = plan.derived.iter().map(|d| &d.view);
-                self.exposure = Some(Exposure::new(systems, permit, plan, views).await?);
-            }
-        }
-        for derived in &plan.derived {
-            self.pipeline
-                .stage(&format!("deriving {}", derived.view.name))?;
-            if let Some(exposure) = &self.exposure {
-                exposure.fill(derived).await?;
-            }
-            systems.staging().build(permit, &derived.shadow).await?;
-        }
-        Ok(())
-    }
-
     /// Writes everything as it is now.
     async fn write(&mut self, place: &Place, ids: &TopicIds, at_ms: i64) -> Result<Manifest> {
         let plan = self.pipeline.plan;
@@ -296,7 +272,7 @@ impl<'a> Folded<'a> {
             undecided: None,
         };
         self.pipeline.catch_up().await?;
-        self.derive().await?;
+        self.derivation.renew(&mut self.pipeline).await?;
         for (view, shadow) in self.tables() {
             self.pipeline
                 .stage(&format!("comparing {} with the primary", view.name))?;
@@ -364,7 +340,7 @@ impl<'a> Folded<'a> {
             let mut capture = Capture::of(self.pipeline.systems, view);
             let passed = capture.pass(until).await?;
             self.pipeline.catch_up().await?;
-            self.derive().await?;
+            self.derivation.renew(&mut self.pipeline).await?;
             let keys: Vec<Key<'static>> = open.iter().map(|d| d.key.clone()).collect();
             let now = self.comparison(view, shadow).again(&keys).await?;
             let said: BTreeMap<&Key<'static>, &Difference> =

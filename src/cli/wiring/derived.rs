@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
-use super::{Sides, source_part, table_name};
+use super::{Sides, source_part, table_name, touched};
 use crate::playbook::{Compare, Origin, Problem, View};
 use crate::projection::cast;
 use crate::projection::mapping::{From, Mapping, Target};
 use crate::projection::query::Query;
+use crate::projection::query::TouchedBy;
 use crate::projection::rule::Rule;
 use crate::projection::types::{Column, ColumnType};
 use crate::store::{Acts, Catalog, Described, StoreError};
@@ -20,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub(super) sides: &'a Sides<'a>,
     pub(super) view: &'a View,
     pub(super) query: &'a Query,
+    /// By source, the keys that its changed rows touch.
+    pub(super) touched_by: &'a BTreeMap<String, TouchedBy>,
     /// Columns that its query does not give, and where they come from.
     pub(super) besides: &'a [(String, Origin)],
 }
@@ -42,10 +45,11 @@ pub(super) async fn wire(parts: &Parts<'_>, problems: &mut Vec<Problem>) -> Resu
         table: &table,
         problems,
     };
-    let Some(given) = wiring.given(&sources).await? else {
+    let Some(given) = wiring.given(&sources, parts.query, "query").await? else {
         return Ok(None);
     };
     let (mapping, carried) = wiring.mapping(&given);
+    touched::check(&mut wiring, &sources, &mapping).await?;
     let rules = wiring.rules(&mapping);
     wiring.sums(&mapping, &rules);
     if problems.len() > before {
@@ -56,6 +60,7 @@ pub(super) async fn wire(parts: &Parts<'_>, problems: &mut Vec<Problem>) -> Resu
         origin: Rows::Query {
             query: parts.query.clone(),
             sources,
+            touched_by: parts.touched_by.clone(),
         },
         table,
         mapping,
@@ -65,14 +70,14 @@ pub(super) async fn wire(parts: &Parts<'_>, problems: &mut Vec<Problem>) -> Resu
     }))
 }
 
-struct Wiring<'a> {
-    parts: &'a Parts<'a>,
+pub(super) struct Wiring<'a> {
+    pub(super) parts: &'a Parts<'a>,
     table: &'a Catalog,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Wiring<'_> {
-    fn problem(&mut self, key: &str, what: String, fix: String) {
+    pub(super) fn problem(&mut self, key: &str, what: String, fix: String) {
         self.problems.push(Problem {
             file: self.parts.sides.playbook.file.clone(),
             line: self.parts.view.line,
@@ -84,8 +89,13 @@ impl Wiring<'_> {
 
     /// The columns that the query gives over the primary, or over nothing where that does not answer; `None` when it cannot
     /// be run there.
-    async fn given(&mut self, sources: &[SourcePart]) -> Result<Option<Vec<Described>>> {
-        let (sides, query) = (self.parts.sides, self.parts.query);
+    pub(super) async fn given(
+        &mut self,
+        sources: &[SourcePart],
+        query: &Query,
+        key: &str,
+    ) -> Result<Option<Vec<Described>>> {
+        let sides = self.parts.sides;
         let is_down = sides.primary.down().is_some();
         let (database, who) = if is_down {
             (sides.staging, "the staging database")
@@ -95,7 +105,7 @@ impl Wiring<'_> {
         let volatile = database.volatile(&query.functions()).await?;
         if !volatile.is_empty() {
             self.problem(
-                "query",
+                key,
                 format!("{} may give another answer each time", volatile.join(", ")),
                 "leave it out: a view's rows must follow from its sources' rows".to_owned(),
             );
@@ -115,7 +125,7 @@ impl Wiring<'_> {
                 | StoreError::Ungrouped { problem, .. },
             ) => {
                 let what = format!("{who} cannot run it: {problem}");
-                self.problem("query", what, "correct the query".to_owned());
+                self.problem(key, what, "correct the query".to_owned());
                 Ok(None)
             }
             Err(other) => Err(anyhow::Error::from(other).context(who)),

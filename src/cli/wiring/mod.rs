@@ -12,7 +12,6 @@ use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
     Log as WrittenLog, Playbook,
 };
-use crate::projection::query::Query;
 use crate::snapshot::Place;
 use crate::store::down::Down;
 use crate::store::{Access, Acts, Store, StoreError, TableName};
@@ -27,6 +26,7 @@ mod exchanged;
 pub(super) mod init;
 mod query;
 mod select;
+mod touched;
 mod view;
 
 pub(super) use select::{bound, selection};
@@ -293,7 +293,7 @@ pub(super) fn run_id() -> String {
 /// What views are wired between.
 struct Sides<'a> {
     playbook: &'a Playbook,
-    queries: &'a BTreeMap<String, Query>,
+    queries: &'a BTreeMap<String, query::Read>,
     /// The tables of a primary that does not answer.
     absent: &'a absent::Tables,
     primary: &'a Store,

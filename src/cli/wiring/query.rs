@@ -3,13 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use super::none_or;
+use super::{none_or, touched};
 use crate::playbook::did_you_mean;
 use crate::playbook::{Compare, DatabaseKind, Playbook, Problem, Problems, Source, View, ViewKind};
-use crate::projection::query::{Aggregate, Dialect, NoSource, Place, Query, QueryProblem};
+use crate::projection::query::{
+    Aggregate, Dialect, NoSource, Place, Query, QueryProblem, Resolve, TouchedBy,
+};
+
+/// What is read of a query view before anything is connected to.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) query: Query,
+    /// By source, the keys that its changed rows touch.
+    pub(super) touched_by: BTreeMap<String, TouchedBy>,
+}
 
 /// The query of every view that has one, by the view's name.
-pub(super) fn parse(playbook: &Playbook) -> Result<BTreeMap<String, Query>, Problems> {
+pub(super) fn parse(playbook: &Playbook) -> Result<BTreeMap<String, Read>, Problems> {
     let dialect = match playbook.primary.url.kind() {
         DatabaseKind::Sqlite => Dialect::Sqlite,
         DatabaseKind::Postgres | DatabaseKind::Mysql => Dialect::Postgres,
@@ -23,7 +33,10 @@ pub(super) fn parse(playbook: &Playbook) -> Result<BTreeMap<String, Query>, Prob
         let read = Query::parse(text, dialect, as_of.as_deref(), &resolve);
         match read.and_then(|query| covered(view, query)) {
             Ok(query) => {
-                queries.insert(view.name.clone(), query);
+                let reading = (dialect, as_of.as_deref(), &resolve as Resolve<'_>);
+                let touched_by = touched::parse(playbook, view, &query, reading, &mut problems);
+                let name = view.name.clone();
+                queries.insert(name, Read { query, touched_by });
             }
             Err(found) => problems.extend(found.into_iter().map(|p| problem(playbook, view, p))),
         }

@@ -36,11 +36,12 @@ pub(super) async fn wire(sides: &Sides<'_>, asked: &[String]) -> Result<Vec<Wire
         .filter(|v| asked.is_empty() || asked.contains(&v.name))
     {
         let wired = match (&view.kind, sides.queries.get(&view.name)) {
-            (ViewKind::Query { columns, .. }, Some(query)) => {
+            (ViewKind::Query { columns, .. }, Some(read)) => {
                 let parts = derived::Parts {
                     sides,
                     view,
-                    query,
+                    query: &read.query,
+                    touched_by: &read.touched_by,
                     besides: columns.as_deref().unwrap_or_default(),
                 };
                 derived::wire(&parts, &mut problems).await?

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::reader::Reader;
 use super::view::all_of;
-use crate::playbook::checked::{Origin, ViewKind};
+use crate::playbook::checked::{Origin, TouchedBy, ViewKind};
 use crate::playbook::marks::join;
+use crate::playbook::problem::did_you_mean;
 use crate::playbook::raw;
-use crate::playbook::shape::Field;
+use crate::playbook::shape::{Entries, Field, Text};
 
 /// The view at `path`, which has `query:`.
 pub(super) fn query(
@@ -16,6 +17,7 @@ pub(super) fn query(
     raw: raw::View,
     key: &[String],
     columns: Option<Vec<(String, Option<Origin>)>>,
+    sources: &[&str],
 ) -> Option<ViewKind> {
     let at = |key: &str| format!("{path}.{key}");
     if raw.from.is_written() {
@@ -28,6 +30,7 @@ pub(super) fn query(
     }
     let columns = columns.map(|columns| not_given(reader, &at("columns"), key, columns));
     let as_of = reader.instant(&at("as_of"), raw.as_of);
+    let touched_by = touched_by(reader, &at("touched_by"), raw.touched_by, key, sources);
     let (text, file, text_line) = text(reader, &at("query"), raw.query)?;
     Some(ViewKind::Query {
         text,
@@ -38,6 +41,43 @@ pub(super) fn query(
             None => None,
         },
         as_of,
+        touched_by: touched_by?,
+    })
+}
+
+/// By source, a column or a SELECT.
+fn touched_by(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Entries<Text>>,
+    key: &[String],
+    sources: &[&str],
+) -> Option<Vec<(String, TouchedBy)>> {
+    let entries = reader.get(path, field).unwrap_or_default();
+    reader.each(path, entries, |reader, path, source, text| {
+        let text = reader.text(path, Field::Is(text))?;
+        // Without any source, that is the problem to report.
+        if !sources.is_empty() && !sources.contains(&source) {
+            let what = format!("`{source}` is no source");
+            reader.problem(path, what, did_you_mean(source, sources));
+            return None;
+        }
+        let first = text.split_whitespace().next().unwrap_or_default();
+        let is_query = ["select", "with"]
+            .iter()
+            .any(|w| first.eq_ignore_ascii_case(w));
+        if !is_query && key.len() > 1 {
+            let what = format!("one column cannot hold the key ({})", key.join(", "));
+            let fix = "write a SELECT of keys: its columns are those of the key, in their order";
+            reader.problem(path, what, fix);
+            return None;
+        }
+        let line = reader.marks.text_line(path);
+        let said = match is_query {
+            true => TouchedBy::Query { text, line },
+            false => TouchedBy::Column(text.trim().to_owned()),
+        };
+        Some((source.to_owned(), said))
     })
 }
 
@@ -49,7 +89,7 @@ fn text(
 ) -> Option<(String, Option<PathBuf>, usize)> {
     let file = match reader.get(path, field)? {
         raw::Query::Text(text) => {
-            let text = reader.text(path, Field::Is(crate::playbook::shape::Text(text)))?;
+            let text = reader.text(path, Field::Is(Text(text)))?;
             return Some((text, None, reader.marks.text_line(path)));
         }
         raw::Query::In(section) => reader.open(path, section).file,

@@ -45,7 +45,7 @@ pub(super) fn view(
     );
     let scope = reader.text(&at("scope"), std::mem::take(&mut raw.scope));
     let kind = if is_query {
-        query::query(reader, path, raw, key_known, columns)
+        query::query(reader, path, raw, key_known, columns, sources)
     } else {
         copy(reader, path, raw, key_known, columns, sources)
     };
@@ -72,6 +72,10 @@ fn copy(
     let at = |key: &str| format!("{path}.{key}");
     if raw.as_of.is_written() {
         reader.problem(&at("as_of"), "a copy reads no clock", "take it out");
+    }
+    if raw.touched_by.is_written() {
+        let what = "a copy's rows are those of its source";
+        reader.problem(&at("touched_by"), what, "take it out");
     }
     if let Some(columns) = &columns {
         key_is_mapped(reader, &at("key"), key, columns);

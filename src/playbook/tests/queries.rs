@@ -22,6 +22,11 @@ fn a_query_and_all_that_belongs_to_it() {
     columns: { note: "@foreign", at: "@default" }
     compare: { tags: unordered, names: { unordered: ", " }, blanks: { unordered: " " }, mean: { tolerance: 1e-9 } }
     as_of: 2024-01-31T12:00:00+02:00
+    touched_by:
+      customers: order
+      orders: |
+        SELECT id
+        FROM orders
 staging: { url: "${READ_STORE_URL}" }
 "#,
     );
@@ -52,6 +57,19 @@ staging: { url: "${READ_STORE_URL}" }
             ("at".to_owned(), Origin::Default),
         ]),
         as_of: Some("2024-01-31T12:00:00+02:00".to_owned()),
+        touched_by: vec![
+            (
+                "customers".to_owned(),
+                TouchedBy::Column("order".to_owned()),
+            ),
+            (
+                "orders".to_owned(),
+                TouchedBy::Query {
+                    text: "SELECT id\nFROM orders\n".to_owned(),
+                    line: 29,
+                },
+            ),
+        ],
     };
     assert_eq!(view.kind, kind);
     assert_eq!(view.scope.as_deref(), Some("tenant = 5"));
@@ -94,6 +112,9 @@ fn everything_wrong_with_a_query_view_is_said() {
         "key: [id], query: \" \", compare: { id: unordered, a: ordered, b: { tolerance: 1 }, c: { unordered: \"\" } }",
         "key: [id], query: S, columns: { n: \"@foreign\" }, compare: { n: unordered, a: {}, b: { unordered: x, tolerance: 0.1 }, c: [x] }",
         "key: [id], from: orders, as_of: 2024-01-31T12:00:00Z, columns: { id: a, tags: b, o: \"@offset\" }, compare: { tag: unordered, o: unordered, tags: unordered }",
+        "key: [id], from: orders, touched_by: { orders: id }",
+        "key: [id], query: S, touched_by: { order: id, orders: \" \", customers: [id] }",
+        "key: [a, b], query: S, touched_by: { orders: id }",
     ];
     let said = said.map(|written| {
         let lines: String = written.replace(", ", ",\n      ");
@@ -103,7 +124,7 @@ fn everything_wrong_with_a_query_view_is_said() {
     books/shop.yaml:18: views.accounts_copy.from: `query` and `from` exclude each other; keep one of them
     books/shop.yaml:19: views.accounts_copy.where: `query` and `where` exclude each other; write it into the query's own WHERE
     books/shop.yaml:20: views.accounts_copy.as_of: `2024-01-31` is no timestamp; write it with its zone: 2024-01-31T12:00:00Z
-    books/shop.yaml:21: views.accounts_copy.staging: is no key of a playbook; known here: table, key, from, where, columns, scope, query, as_of, compare, expected
+    books/shop.yaml:21: views.accounts_copy.staging: is no key of a playbook; known here: table, key, from, where, columns, scope, query, as_of, compare, touched_by, expected
     books/shop.yaml:17: views.accounts_copy.query.file: cannot read books/no/such.sql: No such file or directory (os error 2); it is looked for beside the playbook
     books/shop.yaml:18: views.accounts_copy.columns.a: `a` is filled by the query, which names its columns itself; list only what the query does not give: "@default" or "@foreign"
     books/shop.yaml:19: views.accounts_copy.columns.id: the key column `id` is not filled by the query; take it out here, and select it
@@ -124,6 +145,11 @@ fn everything_wrong_with_a_query_view_is_said() {
     books/shop.yaml:18: views.accounts_copy.as_of: a copy reads no clock; take it out
     books/shop.yaml:22: views.accounts_copy.compare.tag: `tag` is not in `columns`; did you mean `tags`?
     books/shop.yaml:23: views.accounts_copy.compare.o: `o` is never compared; take it out
+    books/shop.yaml:18: views.accounts_copy.touched_by: a copy's rows are those of its source; take it out
+    books/shop.yaml:18: views.accounts_copy.touched_by.order: `order` is no source; did you mean `orders`?
+    books/shop.yaml:19: views.accounts_copy.touched_by.orders: is empty; write a value, or leave the key out
+    books/shop.yaml:20: views.accounts_copy.touched_by.customers: must be text, not a list; write one text, in quotes if it looks like something else
+    books/shop.yaml:19: views.accounts_copy.touched_by.orders: one column cannot hold the key (a, b); write a SELECT of keys: its columns are those of the key, in their order
     "#);
     let said = [
         problems_with(

@@ -4,32 +4,40 @@
 //!
 //! The way through this folder: `place` takes the text apart and knows where everything stands; `walk` goes through the
 //! tree once and gathers what it finds, and all problems; `clock` pins `now()` and its kin; `columns` says which output
-//! column a call fills; `words` holds the names that mean something to a database. To add a dialect: its words, its
-//! clock, and an arm of `Dialect::sql`.
+//! column a call fills; `joined` takes one that joins tables apart, unless `across` finds that it looks across keys, by
+//! what `tokens` cuts, and `touched` makes SELECTs of the pieces; `words` holds the names that mean something to a
+//! database. To add a dialect: its words, its clock, and an arm of `Dialect::sql`.
 //!
 //! The parser takes some texts for others (`FROM ONLY t` for a table named `only`), so whoever runs a query asks the
 //! database what it really reads.
 
+mod across;
 mod call;
 mod clock;
 mod columns;
+mod joined;
 mod place;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod touched;
 mod walk;
 mod words;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use sqlparser::ast::{Distinct, LimitClause, Query as Tree, SetExpr, Statement};
 use sqlparser::dialect::{Dialect as SqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 
 use self::clock::Clock;
+use self::joined::Joined;
 pub use self::place::Place;
 use self::place::{Text, taken_off};
+pub use self::touched::{ColumnsOf, TouchedBy};
 use self::walk::Walk;
 
 /// Brackets, joins and operators within one another, at most.
@@ -110,6 +118,8 @@ pub struct Query {
     functions: BTreeSet<String>,
     unordered: Vec<Aggregate>,
     sums: Vec<Aggregate>,
+    /// Its tables and conditions, or why it does not come apart into them.
+    joined: Result<Joined, String>,
 }
 
 /// What [`Query::over`] writes in place of some bytes of the text.
@@ -182,7 +192,7 @@ impl Query {
         };
         let mut walk = Walk::new(dialect, &placed, pinned, resolve, &tree);
         walk.undefined_rows(&tree);
-        walk.walk(&tree)?.query(text, &placed)
+        walk.walk(&tree)?.query(text, &placed, &tree)
     }
 
     /// The sources that it reads: each once, in order.
@@ -206,9 +216,15 @@ impl Query {
     /// as one. The text may end in a comment, so put a line break behind it.
     #[must_use]
     pub fn over(&self, name: impl Fn(&str) -> String) -> String {
-        let mut out = String::with_capacity(self.text.len());
-        let mut at = 0;
-        for ((start, end), with) in &self.splices {
+        self.spliced(0..self.text.len(), &name)
+    }
+
+    /// The same for a part of the text, which cuts no replacement.
+    fn spliced(&self, part: Range<usize>, name: &impl Fn(&str) -> String) -> String {
+        let mut out = String::with_capacity(part.len());
+        let mut at = part.start;
+        let within = |(start, end): &(usize, usize)| *start >= part.start && *end <= part.end;
+        for ((start, end), with) in self.splices.iter().filter(|(range, _)| within(range)) {
             out.push_str(&self.text[at..*start]);
             match with {
                 With::Text(text) => out.push_str(text),
@@ -221,7 +237,7 @@ impl Query {
             }
             at = *end;
         }
-        out.push_str(&self.text[at..]);
+        out.push_str(&self.text[at..part.end]);
         out
     }
 

@@ -67,6 +67,11 @@ impl<'t> Text<'t> {
         self.tokens.iter().map(|(token, _)| token.clone()).collect()
     }
 
+    /// The tokens, each with its bytes.
+    pub(super) fn placed(&self) -> &[(TokenWithSpan, Range<usize>)] {
+        &self.tokens
+    }
+
     /// The bytes of a name, once the text there has been found to be that name.
     pub(super) fn ident(&self, ident: &Ident) -> Option<Range<usize>> {
         let (token, range) = self.at(ident.span.start)?;

@@ -11,6 +11,7 @@ use sqlparser::ast::{
 use super::call::bare_call;
 use super::clock::{Clock, is_time_word};
 use super::columns::{by_call, folded, naming_call};
+use super::joined;
 use super::place::{Place, Text, place_of};
 use super::words;
 use super::{Aggregate, Dialect, NoSource, Query, QueryProblem, Resolve, With, cut_without_order};
@@ -104,6 +105,7 @@ impl<'a> Walk<'a> {
         mut self,
         text: &str,
         placed: &Text<'_>,
+        tree: &Tree,
     ) -> Result<Query, Vec<QueryProblem>> {
         for range in placed.semicolons() {
             self.write(range, With::Text(String::new()));
@@ -116,8 +118,10 @@ impl<'a> Walk<'a> {
             );
             before = *end;
         }
+        let joined = joined::read(tree, placed, self.dialect, &self.splices);
         Ok(Query {
             text: text.to_owned(),
+            joined,
             splices: self.splices,
             functions: self.functions,
             unordered: self.unordered,

@@ -156,6 +156,45 @@ const SUMS: &[&str] = &[
     "covar_samp",
 ];
 
+/// Functions of SQLite that are certainly no aggregates.
+const SCALAR_SQLITE: &[&str] = &[
+    "abs",
+    "char",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "date",
+    "datetime",
+    "format",
+    "glob",
+    "hex",
+    "ifnull",
+    "iif",
+    "instr",
+    "json_extract",
+    "julianday",
+    "length",
+    "like",
+    "lower",
+    "ltrim",
+    "nullif",
+    "printf",
+    "quote",
+    "replace",
+    "round",
+    "rtrim",
+    "sign",
+    "strftime",
+    "substr",
+    "substring",
+    "time",
+    "trim",
+    "typeof",
+    "unicode",
+    "unixepoch",
+    "upper",
+];
+
 /// Why a function of the database itself cannot stand in a query.
 pub(super) fn refused(dialect: Dialect, name: &str) -> Option<&'static str> {
     let (volatile, session) = match dialect {
@@ -202,4 +241,9 @@ pub(super) fn keeps_order(name: &str) -> bool {
 /// Whether an aggregate of floats depends on the order of its additions.
 pub(super) fn is_sum(name: &str) -> bool {
     SUMS.contains(&name) || name.starts_with("regr_")
+}
+
+/// Whether a function of SQLite is certainly no aggregate.
+pub(super) fn is_scalar_sqlite(name: &str) -> bool {
+    SCALAR_SQLITE.contains(&name)
 }

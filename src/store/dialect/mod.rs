@@ -13,6 +13,7 @@ pub mod postgres_scan;
 pub mod postgres_settle;
 pub mod postgres_stage;
 pub mod postgres_swap;
+pub mod postgres_touch;
 pub mod postgres_twin;
 pub mod sqlite;
 pub mod sqlite_limit;
@@ -22,7 +23,9 @@ pub mod sqlite_own;
 pub mod sqlite_repair;
 pub mod sqlite_stage;
 pub mod sqlite_swap;
+pub mod sqlite_touch;
 pub mod sqlite_trigger;
+pub mod touch;
 
 use crate::projection::mapping::Test;
 

@@ -35,7 +35,7 @@ pub fn create(shadow: &Shadow) -> String {
     )
 }
 
-fn sql_type<'a>(shadow: &'a Shadow, name: &str) -> &'a str {
+pub(super) fn sql_type<'a>(shadow: &'a Shadow, name: &str) -> &'a str {
     shadow
         .live
         .column(name)
@@ -54,7 +54,7 @@ pub fn build(shadow: &Shadow) -> String {
     )
 }
 
-fn indexes(shadow: &Shadow, name: &str, suffix: &str) -> String {
+pub(super) fn indexes(shadow: &Shadow, name: &str, suffix: &str) -> String {
     let create = |(nth, columns): (usize, &Vec<String>)| {
         format!(
             "CREATE INDEX IF NOT EXISTS {} ON {name} ({}); ",

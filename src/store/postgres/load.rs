@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Later changes between two looks at what is final.
 const TAKE_CHANGES: usize = 2_000;
 /// Keys deleted by one statement.
-const DELETE_KEYS_MAX: usize = 50_000;
+pub(super) const DELETE_KEYS_MAX: usize = 50_000;
 
 /// No statement of a load has a time limit, and none waits for the disk: the positions are committed with the rows, so
 /// that a crash loses both.
@@ -274,7 +274,7 @@ async fn copy_in(connection: &mut PgConnection, sql: &str, text: &[u8]) -> Resul
 }
 
 /// Writes a batch into the tables of the shadow.
-async fn write(
+pub(super) async fn write(
     connection: &mut PgConnection,
     shadow: &Shadow,
     batch: Batch,

@@ -15,6 +15,7 @@ mod run;
 mod stage;
 mod stream;
 mod swap;
+mod touch;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -374,7 +375,12 @@ impl Acts for Postgres {
         self.take_run_up(name, run, binding).await
     }
 
-    async fn note(&self, _permit: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+    async fn stands(
+        &self,
+        _permit: &WritePermit,
+        run: &str,
+        note: &Note,
+    ) -> Result<(), StoreError> {
         self.write_note(run, note).await
     }
 

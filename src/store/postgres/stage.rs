@@ -76,7 +76,7 @@ impl Postgres {
     }
 
     /// Statements in one transaction that takes its time.
-    async fn in_one(&self, act: &str, statements: &[String]) -> Result<(), StoreError> {
+    pub(super) async fn in_one(&self, act: &str, statements: &[String]) -> Result<(), StoreError> {
         let fail = |e| self.fail(act, e);
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;

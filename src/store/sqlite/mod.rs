@@ -21,6 +21,7 @@ mod session;
 mod settle;
 mod stage;
 mod swap;
+mod touch;
 mod value;
 
 use std::collections::HashMap;
@@ -325,7 +326,7 @@ impl Acts for Sqlite {
         resume::take_up(self, name, run, binding).await
     }
 
-    async fn note(&self, _: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
+    async fn stands(&self, _: &WritePermit, run: &str, note: &Note) -> Result<(), StoreError> {
         resume::note(self, run, note).await
     }
 

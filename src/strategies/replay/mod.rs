@@ -2,6 +2,7 @@
 //! checked against the primary and swapped in together. `plan` only reads, `run` writes.
 
 pub mod base;
+mod caught_up;
 mod check;
 pub mod cutover;
 pub mod derive;
@@ -13,6 +14,7 @@ mod projector;
 pub mod run;
 pub mod shape;
 mod suits;
+pub mod touched;
 mod unfinished;
 
 pub use cutover::{Cutover, Pausing};

@@ -20,7 +20,7 @@ use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
-use crate::store::{Acts, Memo, NextOffset, Store, WritePermit};
+use crate::store::{Acts, Memo, NextOffset, Shadow, Store, Touch, WritePermit};
 use crate::strategies::compare::Comparison;
 use crate::strategies::load::{self, Loader};
 use crate::strategies::settle::Settler;
@@ -40,6 +40,8 @@ pub struct Pipeline<'a> {
     stop: Arc<AtomicBool>,
     /// One for each load.
     states: Vec<State>,
+    /// Whether what changes in staged sources is noted.
+    watching: bool,
 }
 
 /// Where one load stands.
@@ -78,6 +80,7 @@ impl<'a> Pipeline<'a> {
             progress,
             stop,
             states,
+            watching: false,
         })
     }
 
@@ -249,6 +252,12 @@ impl<'a> Pipeline<'a> {
         .with_context(|| format!("loading {}", load.view.name))?;
         self.put(at, loader, stopped)?;
         self.stage("settling keys that occur more than once")?;
+        if self.watching && load.is_source() {
+            self.systems
+                .staging()
+                .note(self.permit, &load.shadow)
+                .await?;
+        }
         store(self.systems, load)
             .settle(self.permit, &load.shadow, &mut self.states[at].settler)
             .await?;
@@ -292,6 +301,28 @@ impl<'a> Pipeline<'a> {
             crate::crash_point!("settle.replaced");
         }
         Ok(())
+    }
+
+    /// From now on, notes what changes in the staged sources.
+    ///
+    /// # Errors
+    /// When the staging database cannot.
+    pub async fn watch(&mut self) -> Result<()> {
+        let sources: Vec<Shadow> = self.plan.sources().cloned().collect();
+        self.systems.staging().watch(self.permit, &sources).await?;
+        for (state, load) in self.states.iter_mut().zip(&self.plan.loads) {
+            if let (true, Some(loader)) = (load.is_source(), &mut state.loader) {
+                loader.again_only();
+            }
+        }
+        self.watching = true;
+        Ok(())
+    }
+
+    /// Whether what changes in the staged sources is noted.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.watching
     }
 
     /// Loads what the log has got since; which loads that were.

@@ -11,6 +11,7 @@ use super::extents::{self, Extent};
 use super::projector;
 use super::shape::{apart, kept_as, shadow, staged};
 use super::suits;
+use super::touched::Ways;
 use super::unfinished;
 use crate::projection::version::Order;
 use crate::report::replay::{PlanLoad, PlanReport, PlanView};
@@ -180,6 +181,14 @@ impl Plan {
         !self.options.no_swap && !self.options.stage_only
     }
 
+    /// The sources that it stages for queries.
+    pub fn sources(&self) -> impl Iterator<Item = &Shadow> {
+        self.loads
+            .iter()
+            .filter(|l| l.is_source())
+            .map(|l| &l.shadow)
+    }
+
     /// The tables that it replaces, for a message.
     #[must_use]
     pub fn tables(&self) -> String {
@@ -219,6 +228,11 @@ impl Plan {
             views: self.views.iter().map(view).collect(),
             in_place: self.options.stage_only,
             loads: self.loads.iter().map(load).collect(),
+            derives: self
+                .derived
+                .iter()
+                .map(|d| (d.view.name.clone(), Ways::of(&d.view).to_string()))
+                .collect(),
             swaps: !self.options.no_swap,
             checks: self.checks(),
             notes: self.notes.clone(),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
 use super::check;
-use super::derive::Exposure;
+use super::derive::Derivation;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
 use crate::crash_point;
@@ -36,6 +36,8 @@ pub enum Fate {
 pub struct Done {
     /// What became of the records.
     pub counts: Counts,
+    /// The query views that were brought up to date, each with how that was done.
+    pub caught_up: Vec<(String, String)>,
     /// Keys whose row the log did not hold whole; taken from the primary.
     pub settled: Vec<String>,
     /// The offsets up to which the tables now hold the log.
@@ -89,6 +91,7 @@ impl Done {
             run: plan.run.clone(),
             views: plan.targets().zip(&self.fates).map(view).collect(),
             counts: self.counts.clone(),
+            caught_up: self.caught_up.clone(),
             settled: self.settled.clone(),
             next: self
                 .next
@@ -124,7 +127,7 @@ pub async fn execute(
         let mut pipeline = Pipeline::new(systems, plan, permit, progress, stop)?;
         pipeline.go_on(&memos)?;
         let mut run = Run {
-            exposure: None,
+            derivation: Derivation::default(),
             behind: false,
             pipeline,
         };
@@ -185,7 +188,7 @@ async fn begin<'p>(
             crash_point!("run.begun");
         }
         begun.push(shadow);
-        read_store.note(permit, run, &note).await?;
+        read_store.stands(permit, run, &note).await?;
     }
     if let Some(staging) = plan.staging() {
         let (store, run) = (systems.staging(), &staging.run);
@@ -196,7 +199,7 @@ async fn begin<'p>(
             store.stage(permit, &staging).await?;
             crash_point!("run.staged");
         }
-        store.note(permit, run, &note).await?;
+        store.stands(permit, run, &note).await?;
     }
     Ok(memos)
 }
@@ -251,8 +254,8 @@ async fn discard(systems: &Systems, shadow: &Shadow, permit: &WritePermit) {
 /// One run underway.
 pub(super) struct Run<'a> {
     pub(super) pipeline: Pipeline<'a>,
-    /// The staged sources, once they are loaded.
-    exposure: Option<Exposure<'a>>,
+    /// The query views.
+    derivation: Derivation<'a>,
     /// Whether the projector, at which the shadows stop, has not come to the end of the log.
     pub(super) behind: bool,
 }
@@ -261,7 +264,7 @@ impl<'a> Run<'a> {
     async fn all_the_way(&mut self) -> Result<Done> {
         self.pipeline.load_all().await?;
         self.reach("deriving").await?;
-        self.derive().await?;
+        self.derivation.renew(&mut self.pipeline).await?;
         self.reach("checking").await?;
         let checked = self.check().await?;
         crash_point!("check.done");
@@ -281,6 +284,7 @@ impl<'a> Run<'a> {
         };
         Ok(Done {
             counts,
+            caught_up: self.derivation.report(plan),
             settled: self.pipeline.settled(),
             next: self.pipeline.next(),
             checked,
@@ -297,42 +301,7 @@ impl<'a> Run<'a> {
             stage: stage.to_owned(),
         };
         let read_store = &self.pipeline.systems.read_store;
-        Ok(read_store.note(permit, &plan.run, &note).await?)
-    }
-
-    /// Derives the query views for the first time, and builds their keys and indexes.
-    async fn derive(&mut self) -> Result<()> {
-        let (systems, permit) = (self.pipeline.systems, self.pipeline.permit);
-        let plan = self.pipeline.plan;
-        if plan.derived.is_empty() {
-            return Ok(());
-        }
-        let views = plan.derived.iter().map(|d| &d.view);
-        let exposure = Exposure::new(systems, permit, plan, views).await?;
-        for derived in &plan.derived {
-            self.pipeline
-                .stage(&format!("deriving {}", derived.view.name))?;
-            exposure.fill(derived).await?;
-            crash_point!("derive.filled");
-            systems.read_store.build(permit, &derived.shadow).await?;
-            crash_point!("derive.built");
-        }
-        self.exposure = Some(exposure);
-        Ok(())
-    }
-
-    /// Derives them again from what the sources have become.
-    async fn derive_again(&mut self) -> Result<()> {
-        let Some(exposure) = &mut self.exposure else {
-            return Ok(());
-        };
-        exposure.renew().await?;
-        for derived in &self.pipeline.plan.derived {
-            self.pipeline
-                .stage(&format!("deriving {}", derived.view.name))?;
-            exposure.fill(derived).await?;
-        }
-        Ok(())
+        Ok(read_store.stands(permit, &plan.run, &note).await?)
     }
 
     /// Compares the shadows with the primary. A replay `--until` some offset, or one that is told not to, is not compared: the
@@ -373,7 +342,7 @@ impl<'a> Run<'a> {
         if self.pipeline.catch_up().await?.is_empty() {
             return Ok(false);
         }
-        self.derive_again().await?;
+        self.derivation.renew(&mut self.pipeline).await?;
         Ok(true)
     }
 

@@ -39,7 +39,7 @@ pub(super) fn types(view: &View) -> Vec<String> {
 /// Why a query cannot be run over its staged sources: a source without a key, or a type, function or collation that the
 /// database does not know.
 pub(super) async fn derivable(systems: &Systems, view: &View) -> Result<Vec<String>> {
-    let Origin::Query { query, sources } = &view.origin else {
+    let Origin::Query { query, sources, .. } = &view.origin else {
         return Ok(Vec::new());
     };
     let mut refusals = Vec::new();

@@ -19,7 +19,7 @@ sources:
 views:
 ";
 
-fn read(head: &str, views: &str) -> Result<BTreeMap<String, Query>, String> {
+fn read(head: &str, views: &str) -> Result<BTreeMap<String, Read>, String> {
     let text = format!("{head}{views}");
     let playbook = playbook::parse(&text, Path::new("shop.yaml"), &|_| None);
     let playbook = playbook.unwrap_or_else(|problems| panic!("{problems}"));
@@ -33,7 +33,7 @@ fn a_table_is_a_source_by_its_name_or_its_table() {
     query: SELECT 1 AS a FROM orders o, archive.orders p, old q, public.customers r, people s
 ";
     let queries = read(HEAD, views).expect("queries");
-    let over = queries["v"].over(|source| format!("<{source}>"));
+    let over = queries["v"].query.over(|source| format!("<{source}>"));
     let expected = "SELECT 1 AS a FROM <orders> o, <old> p, <old> q, <clients> r, <people> s";
     assert_eq!(over, expected);
 
@@ -44,7 +44,7 @@ fn a_table_is_a_source_by_its_name_or_its_table() {
         .replace("SELECT", "\"SELECT")
         .replace(" z }", " z\" }");
     let queries = read(&sqlite, &views).expect("queries");
-    assert_eq!(queries["v"].sources(), ["orders"]);
+    assert_eq!(queries["v"].query.sources(), ["orders"]);
 }
 
 /// All problems of all queries at once, each with its line in the file.
@@ -80,6 +80,54 @@ fn problems_carry_the_line_of_the_file() {
     shop.yaml:27: views.c.query: LIMIT without ORDER BY: which rows it keeps is not defined (line 1 of the query, column 22); add an ORDER BY that no two rows share, or take it out
     shop.yaml:34: views.e.query: `string_agg` keeps its rows in an order that is not defined (line 1 of the query, column 22); add ORDER BY within its brackets, or `compare: { … : unordered }` for the column that it ends in
     "#);
+}
+
+#[test]
+fn what_is_touched_is_read_as_the_query_is() {
+    let views = "  v:
+    key: [a]
+    query: SELECT o.a FROM orders o JOIN clients c ON c.a = o.a
+    touched_by:
+      orders: a
+      clients: |
+        SELECT o.a FROM orders o
+        JOIN public.customers c ON c.a = o.a
+";
+    let queries = read(HEAD, views).expect("queries");
+    let said = &queries["v"].touched_by;
+    assert_eq!(said["orders"], TouchedBy::Column("a".to_owned()));
+    let TouchedBy::Query(query) = &said["clients"] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(query.sources(), ["clients", "orders"]);
+    let views = "  v:
+    key: [a]
+    query: SELECT a FROM orders JOIN clients ON true
+    touched_by:
+      old: a
+      orders: SELECT c.a FROM clients c
+      clients: |
+        SELECT a
+        FROM clients, old, nothing
+  w:
+    key: [a]
+    query: SELECT a FROM orders
+    touched_by:
+      orders: |
+        SELECT a FROM orders
+        JOIN old USING (a)
+  x:
+    key: [a]
+    query: SELECT a FROM orders
+    touched_by: { orders: \"SELECT random() FROM orders\" }
+";
+    insta::assert_snapshot!(read(HEAD, views).expect_err("problems"), @"
+shop.yaml:13: views.v.touched_by.old: the query does not read `old`; known here: clients, orders
+shop.yaml:18: views.v.touched_by.orders: it does not read `orders`, whose changed rows it is about; write `FROM orders`
+shop.yaml:21: views.v.touched_by.clients: `nothing` is no source; add it under `sources:`; known here: orders, old, clients, people
+shop.yaml:27: views.w.touched_by.orders: it reads `old`, which the view's query does not; read no other than orders
+shop.yaml:32: views.x.touched_by.orders: `random` does not give the same value twice; a view can only hold what its sources hold: take it out
+");
 }
 
 #[test]

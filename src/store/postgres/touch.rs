@@ -1,0 +1,98 @@
+//! What changed in staged sources.
+
+use super::encode::CopyEncoder;
+use super::load::{DELETE_KEYS_MAX, UNHURRIED, write};
+use super::{Postgres, Shadow, StoreError, TableName, WritePermit, execute, get};
+use crate::projection::cell::Row;
+use crate::projection::change::Key;
+use crate::store::Encoder;
+use crate::store::dialect::postgres as quotes;
+use crate::store::dialect::touch::Quotes;
+use crate::store::dialect::{
+    postgres_load as load, postgres_settle as settling, postgres_touch as sql,
+};
+use crate::store::touch::{Touch, Touched, nowhere};
+
+const QUOTES: Quotes = Quotes {
+    name: quotes::quoted,
+    table: quotes::table,
+};
+
+impl Touch for Postgres {
+    async fn watch(&self, _permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError> {
+        let statements: Vec<String> = shadows.iter().map(sql::watch).collect();
+        self.in_one("watching the staged sources", &statements)
+            .await
+    }
+
+    async fn note(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        let act = format!("noting what changes in {}", load::shadow_table(shadow));
+        self.in_one(&act, &sql::note(shadow)).await
+    }
+
+    async fn gather(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<u64, StoreError> {
+        let act = format!("gathering what changed in {}", load::shadow_table(shadow));
+        self.in_one(&act, &sql::gather(shadow)).await?;
+        let counted = self.ask(&act, &sql::count(shadow)).await?;
+        let rows: i64 = counted.first().map_or(Ok(0), |row| get(row, 0))?;
+        Ok(rows.unsigned_abs())
+    }
+
+    async fn renew(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
+        self.in_one("exposing the staged sources", &sql::renew(shadow))
+            .await
+    }
+
+    async fn forget(&self, _permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError> {
+        let statements: Vec<String> = shadows.iter().map(sql::forget).collect();
+        self.in_one("forgetting what changed", &statements).await
+    }
+
+    async fn exchange(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        keys: &[Key<'static>],
+        rows: &[Row<'static>],
+    ) -> Result<(), StoreError> {
+        let name = load::shadow_table(shadow);
+        let act = name.to_string();
+        let fail = |e| self.fail(&act, e);
+        let mut encoder = CopyEncoder::new(shadow);
+        for row in rows {
+            encoder.settled(row, &nowhere());
+        }
+        let keys: Vec<&Key<'static>> = keys.iter().collect();
+        let mut tx = self.begin_transaction().await?;
+        execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+        for chunk in keys.chunks(DELETE_KEYS_MAX) {
+            execute(&mut tx, &settling::delete_keys(shadow, &name, chunk))
+                .await
+                .map_err(fail)?;
+        }
+        write(&mut tx, shadow, encoder.take()).await.map_err(fail)?;
+        tx.commit().await.map_err(fail)?;
+        self.written(shadow).await;
+        Ok(())
+    }
+
+    fn touched(&self, shadow: &Shadow) -> Touched {
+        sql::touched(shadow)
+    }
+
+    fn each_once(&self, selects: &[String], names: &[&str], filled: &[&str]) -> String {
+        QUOTES.each_once(selects, names, filled)
+    }
+
+    fn column_of(&self, table: &TableName, column: &str) -> String {
+        QUOTES.column_of(table, column)
+    }
+
+    fn narrowed(&self, query: &str, key: &[&str], keys: &[Key<'static>]) -> Option<String> {
+        Some(sql::narrowed(query, key, keys))
+    }
+
+    fn any_keys(&self, table: &TableName, key: &[&str], rows: usize) -> String {
+        QUOTES.any_keys(table, key, rows)
+    }
+}
