@@ -15,7 +15,7 @@ pub const CATCH_UP_ROUNDS_MAX: u32 = 5;
 /// Keys that are settled from the primary at once.
 pub const LOOKUP_KEYS: usize = 500;
 /// Percent of a query view's rows that are exchanged by their keys at most while it is caught up; beyond that, and …
-pub const TOUCHED_PERCENT_MAX: u64 = 20;
+pub const TOUCHED_PERCENT_MAX: u64 = 8;
 /// … beyond this number of keys in any case, it is derived whole …
 pub const TOUCHED_KEYS_MAX: u64 = 1_000_000;
 /// … but not for so few.

@@ -10,7 +10,9 @@ use super::context::Format;
 use super::flags::Wait;
 use super::{Context, Exit, wiring};
 use crate::report::runs::{self, Gc, Old, Run};
-use crate::store::{Acts, OldTable, RunRecord, Store, StoreError, WritePermit};
+use crate::store::{Acts, OldTable, RunRecord, RunState, Store, StoreError, WritePermit};
+use crate::strategies::Refused;
+use crate::strategies::replay::cutover::close_open_pauses;
 
 /// List what trueup has written into a read store, oldest first
 #[derive(clap::Args, Debug)]
@@ -29,6 +31,20 @@ pub(super) struct Args {
 #[derive(clap::Subcommand, Debug)]
 enum More {
     Gc(GcArgs),
+    Abort(AbortArgs),
+}
+
+/// Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed
+#[derive(clap::Args, Debug)]
+struct AbortArgs {
+    /// Playbook
+    #[arg(value_name = "PLAYBOOK")]
+    playbook: PathBuf,
+    /// The run, as `trueup runs` lists it
+    #[arg(value_name = "RUN")]
+    run: String,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Drop the old tables that swaps have left, one in a transaction; never what depends on one
@@ -65,8 +81,10 @@ fn age(text: &str) -> Result<Duration> {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
-    if let Some(More::Gc(args)) = args.more {
-        return gc(&args, context).await;
+    match args.more {
+        Some(More::Gc(args)) => return gc(&args, context).await,
+        Some(More::Abort(args)) => return abort(&args, context).await,
+        None => {}
     }
     // Without a subcommand there is a playbook.
     let playbook = args.playbook.unwrap_or_default();
@@ -83,7 +101,12 @@ fn shown(record: RunRecord) -> Run {
     Run {
         id: record.id,
         kind: record.kind,
-        state: record.state,
+        state: match (&*record.state, record.alive) {
+            ("running", false) => "unfinished".to_owned(),
+            _ => record.state,
+        },
+        stage: record.stage.filter(|_| record.ended_at.is_none()),
+        records: record.records,
         table: record.table.to_string(),
         started_at: record.started_at,
         ended_at: record.ended_at,
@@ -94,6 +117,58 @@ fn shown(record: RunRecord) -> Run {
         old_table: record.old_table,
         old_dropped_at: record.old_dropped_at,
     }
+}
+
+/// Whether a record is of this run: one run that builds several tables records each as its own.
+fn is_of(record: &RunRecord, run: &str) -> bool {
+    let rest = record.id.strip_prefix(run);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}
+
+async fn abort(args: &AbortArgs, context: &Context) -> Result<Exit> {
+    let stores = wiring::open_stores(&args.playbook).await?;
+    let cutover = wiring::cutover_of(&args.playbook)?;
+    let mut dead = Vec::new();
+    for store in &stores {
+        for record in store.runs().await? {
+            if !is_of(&record, &args.run) || record.state != RunState::Running.word() {
+                continue;
+            }
+            if record.alive {
+                let problem = format!("run {} is underway; stop it first", record.id);
+                return Err(StoreError::Busy { problem }.into());
+            }
+            dead.push((store, record));
+        }
+    }
+    let read_store = &stores[0];
+    let left_paused = read_store.pauses().await?;
+    let paused = left_paused.iter().any(|open| open.run == args.run);
+    if dead.is_empty() && !paused {
+        let reason = format!(
+            "there is no run {} that did not end; `trueup runs` lists them",
+            args.run
+        );
+        return Err(Refused::because(reason).into());
+    }
+    let name = wiring::name_of(&args.playbook);
+    let act = format!("this removes what run {} has built", args.run);
+    let permit = args.consent.to_write(&name, &act)?;
+    if paused {
+        match cutover.pausing {
+            Some(_) => drop(close_open_pauses(read_store, &cutover, &permit).await?),
+            // Nobody else can: the operator says that it is done.
+            None => read_store.pause(&permit, &args.run, false).await?,
+        }
+    }
+    for (store, record) in dead {
+        store.abandon(&permit, &record.table, &record.id).await?;
+        context.print(&format!(
+            "run {} is given up; nothing of it is left\n",
+            record.id
+        ))?;
+    }
+    Ok(Exit::Done)
 }
 
 async fn gc(args: &GcArgs, context: &Context) -> Result<Exit> {

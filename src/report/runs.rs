@@ -14,8 +14,12 @@ pub struct Run {
     pub id: String,
     /// `replay`, `reconcile` or `undo`.
     pub kind: String,
-    /// `running` …
+    /// `running`, `unfinished` (it died, and can be gone on with) …
     pub state: String,
+    /// What it is doing, or was when it died.
+    pub stage: Option<String>,
+    /// The offsets that it has been brought to, added up.
+    pub records: u64,
     /// The table that it wrote.
     pub table: String,
     /// When it began.
@@ -157,7 +161,10 @@ pub fn text(runs: &[Run]) -> String {
             r.id.clone(),
             kind,
             r.table.clone(),
-            r.state.clone(),
+            match &r.stage {
+                Some(stage) => format!("{}, {stage}, {} records", r.state, grouped(r.records)),
+                None => r.state.clone(),
+            },
             r.started_at.clone(),
         ];
         row.extend(counts.map(grouped));
@@ -188,7 +195,7 @@ pub fn json(runs: &[Run]) -> String {
         .map(|r| {
             let [inserted, updated, deleted] = r.written;
             json!({
-                "id": r.id, "kind": r.kind, "state": r.state, "table": r.table, "started_at": r.started_at,
+                "id": r.id, "kind": r.kind, "state": r.state, "stage": r.stage, "records": r.records, "table": r.table, "started_at": r.started_at,
                 "ended_at": r.ended_at, "reverts": r.reverts, "inserted": inserted, "updated": updated,
                 "deleted": deleted, "unconfirmed": r.unconfirmed, "undone": r.undone,
                 "old_table": r.old_table, "old_table_dropped_at": r.old_dropped_at,

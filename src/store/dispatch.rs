@@ -229,6 +229,15 @@ impl Acts for Store {
         each!(self.unfinished(name).await)
     }
 
+    async fn abandon(
+        &self,
+        permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+    ) -> Result<(), StoreError> {
+        each!(self.abandon(permit, name, run).await)
+    }
+
     async fn pause(&self, permit: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError> {
         each!(self.pause(permit, run, paused).await)
     }

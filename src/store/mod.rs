@@ -17,7 +17,6 @@ mod swap;
 pub mod touch;
 
 use std::fmt;
-use std::pin::Pin;
 
 use tokio::sync::mpsc;
 
@@ -33,7 +32,7 @@ pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
-pub use swap::{Blocker, Obstacle, OldTable, Swapped};
+pub use swap::{Blocker, Fence, Obstacle, OldTable, Still, Swapped};
 pub use touch::{Touch, Touched};
 
 /// A table's name, as two identifiers that are always quoted.
@@ -267,35 +266,6 @@ pub trait Settle {
     }
 }
 
-/// Whether nobody writes the live tables, asked again under the locks of the swap.
-pub struct Fence<'a> {
-    /// The role whose sessions must be gone.
-    pub writer_role: Option<&'a str>,
-    /// How far the projector is, by a query and what it gave before: it must give the same.
-    pub checkpoint: Option<(&'a str, Vec<Vec<Option<String>>>)>,
-    /// Asks whatever else knows; why not, when somebody may write.
-    pub still: &'a Still<'a>,
-    /// When the tries must end.
-    pub until: Option<std::time::Instant>,
-}
-
-/// A question that is asked elsewhere.
-pub type Still<'a> =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> + Send + Sync + 'a;
-
-impl Fence<'static> {
-    /// For tables that nobody else writes.
-    #[must_use]
-    pub fn none() -> Fence<'static> {
-        Fence {
-            writer_role: None,
-            checkpoint: None,
-            still: &|| Box::pin(async { Ok(()) }),
-            until: None,
-        }
-    }
-}
-
 /// The acts. Those that write take a [`WritePermit`].
 #[allow(async_fn_in_trait)] // Awaited on one task only, so no bound on the futures is needed.
 pub trait Acts {
@@ -402,6 +372,13 @@ pub trait Acts {
     /// The runs that were begun to build something in place of this table or area and did not end, oldest first: dead, or
     /// underway.
     async fn unfinished(&self, name: &TableName) -> Result<Vec<Unfinished>, StoreError>;
+    /// Removes what a dead run has built for this table or area. Fails with `Busy` when a run on it is alive.
+    async fn abandon(
+        &self,
+        permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+    ) -> Result<(), StoreError>;
     /// Notes that a run is about to pause the projector, or that the projector was resumed after it.
     async fn pause(&self, permit: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError>;
     /// Runs that paused the projector and died before it was resumed.

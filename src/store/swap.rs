@@ -1,6 +1,7 @@
 //! What a swap meets and what it leaves.
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use super::TableName;
@@ -72,4 +73,33 @@ pub struct OldTable {
     pub age: Duration,
     /// Its size in bytes, indexes included.
     pub bytes: u64,
+}
+
+/// Whether nobody writes the live tables, asked again under the locks of the swap.
+pub struct Fence<'a> {
+    /// The role whose sessions must be gone.
+    pub writer_role: Option<&'a str>,
+    /// How far the projector is, by a query and what it gave before: it must give the same.
+    pub checkpoint: Option<(&'a str, Vec<Vec<Option<String>>>)>,
+    /// Asks whatever else knows; why not, when somebody may write.
+    pub still: &'a Still<'a>,
+    /// When the tries must end.
+    pub until: Option<std::time::Instant>,
+}
+
+/// A question that is asked elsewhere.
+pub type Still<'a> =
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> + Send + Sync + 'a;
+
+impl Fence<'static> {
+    /// For tables that nobody else writes.
+    #[must_use]
+    pub fn none() -> Fence<'static> {
+        Fence {
+            writer_role: None,
+            checkpoint: None,
+            still: &|| Box::pin(async { Ok(()) }),
+            until: None,
+        }
+    }
 }

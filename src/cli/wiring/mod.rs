@@ -158,6 +158,18 @@ pub(super) async fn open_read_store(path: &Path, write: bool) -> Result<Store> {
         .context("read store")
 }
 
+/// Opens the read store, and the database that sources are staged in where that is another one, for writing.
+pub(super) async fn open_stores(path: &Path) -> Result<Vec<Store>> {
+    let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
+    let read_store = store(&playbook.read_store, Access::Write).await;
+    let mut stores = vec![read_store.context("read store")?];
+    if let Some(staging) = &playbook.staging {
+        let scratch = store(staging, Access::Write).await;
+        stores.push(scratch.context("staging")?);
+    }
+    Ok(stores)
+}
+
 async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     let origin = &playbook.primary.url;
     let replica = playbook

@@ -217,6 +217,20 @@ impl Postgres {
         rows.iter().map(read).collect()
     }
 
+    pub(super) async fn abandon_run(&self, name: &TableName, run: &str) -> Result<(), StoreError> {
+        let lock = self.lock_table(name).await?;
+        let act = format!("removing what run {run} has built");
+        let removed = async {
+            let mut tx = self.begin_transaction().await?;
+            let discard = execute(&mut tx, &load::discard(run)).await;
+            discard.map_err(|e| self.fail(&act, e))?;
+            tx.commit().await.map_err(|e| self.fail(&act, e))
+        };
+        let removed = removed.await;
+        unlock(lock).await;
+        removed
+    }
+
     pub(super) async fn write_pause(&self, run: &str, paused: bool) -> Result<(), StoreError> {
         let act = "noting that the projector is paused";
         self.ask(act, &sql::pause(run, paused)).await.map(drop)

@@ -397,6 +397,15 @@ impl Acts for Postgres {
         self.write_pause(run, paused).await
     }
 
+    async fn abandon(
+        &self,
+        _permit: &WritePermit,
+        name: &TableName,
+        run: &str,
+    ) -> Result<(), StoreError> {
+        self.abandon_run(name, run).await
+    }
+
     async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError> {
         self.read_pauses().await
     }

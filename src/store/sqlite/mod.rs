@@ -334,6 +334,15 @@ impl Acts for Sqlite {
         resume::unfinished(self, name).await
     }
 
+    async fn abandon(
+        &self,
+        _: &WritePermit,
+        name: &TableName,
+        run: &str,
+    ) -> Result<(), StoreError> {
+        resume::abandon(self, name, run).await
+    }
+
     async fn pause(&self, _: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError> {
         resume::pause(self, run, paused).await
     }

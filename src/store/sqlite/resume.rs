@@ -4,13 +4,13 @@ use sqlx::SqliteConnection;
 
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_own as dialect;
-use crate::store::{Memo, Note, Shadow, StoreError, TableName, Unfinished};
+use crate::store::{Memo, Note, RunState, Shadow, StoreError, TableName, Unfinished};
 
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::lock::RunLock;
-use super::run::own_version;
-use super::{Sqlite, fetch, maybe, words};
+use super::run::{close, own_version};
+use super::{Sqlite, fetch, maybe, stage, words};
 
 fn text(text: &str) -> Bind {
     Bind::Text(text.to_owned())
@@ -85,6 +85,21 @@ pub(super) async fn unfinished(
         alive,
     };
     Ok(rows.iter().map(read).collect())
+}
+
+pub(super) async fn abandon(store: &Sqlite, name: &TableName, run: &str) -> Result<(), StoreError> {
+    let lock = RunLock::take(&store.file.path, &name.name, run)?;
+    let doing = store.file.doing("", "removing what a run has built");
+    let removed = store
+        .write(doing, async |session| {
+            stage::discard(session, doing, run).await?;
+            close(session, doing, run, RunState::Discarded)
+                .await
+                .map(drop)
+        })
+        .await;
+    lock.release();
+    removed
 }
 
 pub(super) async fn pause(store: &Sqlite, run: &str, paused: bool) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::plan::Begin;
+use super::options::Begin;
 use crate::limits;
 use crate::projection::decode;
 use crate::projection::version::Order;

@@ -8,6 +8,7 @@ pub mod cutover;
 pub mod derive;
 mod extents;
 pub mod in_place;
+pub mod options;
 pub mod pipeline;
 pub mod plan;
 mod projector;
@@ -18,5 +19,6 @@ pub mod touched;
 mod unfinished;
 
 pub use cutover::{Cutover, Pausing};
-pub use plan::{Begin, Options, Plan, plan};
+pub use options::{Begin, Options};
+pub use plan::{Plan, plan};
 pub use run::{Done, execute};

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result, bail};
 
 use super::base::Base;
-use super::plan::{Begin, Load, Plan};
+use super::options::Begin;
+use super::plan::{Load, Plan};
 use super::projector;
 use crate::limits;
 use crate::projection::cell::Row;

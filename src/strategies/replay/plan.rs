@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::base::{Base, Now};
-use super::cutover::Cutover;
+use super::base::Now;
 use super::extents::{self, Extent};
+use super::options::{Begin, Options};
 use super::projector;
 use super::shape::{apart, kept_as, shadow, staged};
 use super::suits;
@@ -16,39 +16,8 @@ use super::unfinished;
 use crate::projection::version::Order;
 use crate::report::replay::{PlanLoad, PlanReport, PlanView};
 use crate::store::{Shadow, Staging};
-use crate::strategies::bounds::Bound;
 use crate::strategies::{Origin, SourcePart, Systems, View, blocking, fingerprint, verify};
 use crate::stream::{Range, StreamError, Topic};
-
-/// Where a replay begins to read.
-#[derive(Clone, Debug)]
-pub enum Begin {
-    /// At offset zero.
-    Zero,
-    /// With a snapshot, at its cut.
-    Snapshot(Arc<Base>),
-    /// At these offsets: topic, partition, offset. Partitions that are not named are not read.
-    Offsets(Vec<(String, i32, i64)>),
-}
-
-/// What is asked of a replay.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where it begins.
-    pub begin: Begin,
-    /// Load everything into a staging area, and build no shadow beside any live table.
-    pub stage_only: bool,
-    /// Read only up to these offsets: topic, partition, offset.
-    pub until: Vec<(String, i32, i64)>,
-    /// Build the shadow and leave it beside the live table.
-    pub no_swap: bool,
-    /// Do not compare the shadow with the primary.
-    pub no_check: bool,
-    /// Rows of the primary that the swap may drop at most.
-    pub deletes_max: Bound,
-    /// How to cut over.
-    pub cutover: Cutover,
-}
 
 /// One table that is loaded from one topic.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Begin, Plan};
+use super::options::Begin;
+use super::plan::Plan;
 use super::shape::kept_as;
 use crate::store::{Acts, Catalog, Unfinished};
 use crate::strategies::{Systems, blocking, fingerprint};

@@ -1,0 +1,37 @@
+//! What is asked of a replay.
+
+use std::sync::Arc;
+
+use super::base::Base;
+use super::cutover::Cutover;
+use crate::strategies::bounds::Bound;
+
+/// Where a replay begins to read.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// At offset zero.
+    Zero,
+    /// With a snapshot, at its cut.
+    Snapshot(Arc<Base>),
+    /// At these offsets: topic, partition, offset. Partitions that are not named are not read.
+    Offsets(Vec<(String, i32, i64)>),
+}
+
+/// What is asked of a replay.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it begins.
+    pub begin: Begin,
+    /// Load everything into a staging area, and build no shadow beside any live table.
+    pub stage_only: bool,
+    /// Read only up to these offsets: topic, partition, offset.
+    pub until: Vec<(String, i32, i64)>,
+    /// Build the shadow and leave it beside the live table.
+    pub no_swap: bool,
+    /// Do not compare the shadow with the primary.
+    pub no_check: bool,
+    /// Rows of the primary that the swap may drop at most.
+    pub deletes_max: Bound,
+    /// How to cut over.
+    pub cutover: Cutover,
+}
