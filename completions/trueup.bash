@@ -88,6 +88,9 @@ _trueup() {
             trueup__subcmd__help__subcmd__replay,partial)
                 cmd="trueup__subcmd__help__subcmd__replay__subcmd__partial"
                 ;;
+            trueup__subcmd__help__subcmd__runs,abort)
+                cmd="trueup__subcmd__help__subcmd__runs__subcmd__abort"
+                ;;
             trueup__subcmd__help__subcmd__runs,gc)
                 cmd="trueup__subcmd__help__subcmd__runs__subcmd__gc"
                 ;;
@@ -124,11 +127,17 @@ _trueup() {
             trueup__subcmd__replay__subcmd__help,partial)
                 cmd="trueup__subcmd__replay__subcmd__help__subcmd__partial"
                 ;;
+            trueup__subcmd__runs,abort)
+                cmd="trueup__subcmd__runs__subcmd__abort"
+                ;;
             trueup__subcmd__runs,gc)
                 cmd="trueup__subcmd__runs__subcmd__gc"
                 ;;
             trueup__subcmd__runs,help)
                 cmd="trueup__subcmd__runs__subcmd__help"
+                ;;
+            trueup__subcmd__runs__subcmd__help,abort)
+                cmd="trueup__subcmd__runs__subcmd__help__subcmd__abort"
                 ;;
             trueup__subcmd__runs__subcmd__help,gc)
                 cmd="trueup__subcmd__runs__subcmd__help__subcmd__gc"
@@ -361,8 +370,22 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__runs)
-            opts="gc"
+            opts="gc abort"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__runs__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -653,13 +676,17 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --until --no-swap --no-check --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --cutover-file --view --dry-run --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cutover-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -739,7 +766,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__partial)
-            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -758,6 +785,10 @@ _trueup() {
                     return 0
                     ;;
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cutover-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -789,7 +820,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__runs)
-            opts="-v -q -h --format --verbose --quiet --help gc help"
+            opts="-v -q -h --format --verbose --quiet --help gc abort help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -797,6 +828,24 @@ _trueup() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__abort)
+            opts="-v -q -h --yes --confirm --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -833,8 +882,22 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__runs__subcmd__help)
-            opts="gc help"
+            opts="gc abort help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__runs__subcmd__help__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

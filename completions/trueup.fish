@@ -46,6 +46,7 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_see
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and not __fish_seen_subcommand_from big-bang partial help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l until -d 'Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l cutover-file -d 'Swap only when this file is gone; until then, keep the shadows up to date' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l view -d 'Only this view; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l format -d 'How the result is written' -r -f -a "table\t'For people'
@@ -61,6 +62,7 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l from-offsets -d 'Begin at these offsets (`topic:partition:offset,…`), in place; partitions that are not named are not read' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l from-time -d 'Begin at a time (RFC 3339), in place' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l until -d 'Read only up to a time (RFC 3339) or to offsets (`topic:partition:offset,…`); implies --no-swap' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l cutover-file -d 'Swap only when this file is gone; until then, keep the shadows up to date' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l keys -d 'In place: only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l where -d 'In place: only keys whose row in the log or in the table passes, written as `where:` of a playbook' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l view -d 'Only this view; may be repeated' -r
@@ -178,13 +180,14 @@ complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s v -l verbose -d 'Say more on stderr; twice for even more'
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s q -l quiet -d 'Say nothing on stderr but errors'
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
-complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -a "abort" -d 'Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and not __fish_seen_subcommand_from gc abort help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l older-than -d 'Only those that were swapped out so long ago: 0h, 12h or 7d' -r
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -l format -d 'How the result is written' -r -f -a "table\t'For people'
@@ -194,7 +197,13 @@ complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subc
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from abort" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from abort" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from abort" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from abort" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from abort" -s h -l help -d 'Print help'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
+complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "abort" -d 'Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l keys -d 'Only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l confirm -d 'Consent by naming the table that is written' -r
@@ -238,3 +247,4 @@ complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subc
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "show" -d 'Show a snapshot in full, and check every byte of it; exits with 1 when it is damaged'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "abort" -d 'Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed'

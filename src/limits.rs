@@ -34,6 +34,8 @@ pub const SAMPLES_MAX: usize = 10;
 pub const RANGE_ROWS: u64 = 4_000_000;
 /// How long `verify` waits for lag to pass before it says "unknown".
 pub const LAG_WAIT: Duration = Duration::from_secs(60);
+/// How long the check of a replay follows keys that keep changing, all views together.
+pub const CHECK_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks at differing keys.
 pub const RECHECK_PAUSE: Duration = Duration::from_millis(500);
 /// How long a swap waits for snapshots that are older than the load.

@@ -13,6 +13,7 @@ use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::projection::diff::Kind;
 use crate::report::reconcile::plans_json;
+use crate::store::Acts;
 use crate::strategies::bounds::Bound;
 use crate::strategies::reconcile::{self, Options, Plan, apply, saved};
 use crate::strategies::replay::cutover::close_open_pauses;
@@ -162,7 +163,9 @@ async fn apply_one(
     stop: &std::sync::atomic::AtomicBool,
 ) -> Result<Exit> {
     let undecided = plan.undecided > 0;
-    if !apply::has_work(&wired.systems, plan).await? {
+    let read_store = &wired.systems.read_store;
+    let left_paused = !read_store.pauses().await?.is_empty();
+    if !apply::has_work(&wired.systems, plan).await? && !left_paused {
         return Ok(if undecided {
             Exit::Incomplete
         } else {
@@ -171,7 +174,7 @@ async fn apply_one(
     }
     let report = plan.report(0);
     let permit = args.consent.to_repair(&report.table, &report.act())?;
-    close_open_pauses(&wired.systems.read_store, &wired.cutover, &permit).await?;
+    close_open_pauses(read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
     let done = apply::apply(&wired.systems, plan, &permit, &progress, stop).await;
     progress.finish();

@@ -41,7 +41,7 @@ impl Shared {
             }
             if *self.meanwhile.lock().unwrap() == Meanwhile::Restarted {
                 let intruder = Projector::start(self.setup.clone());
-                intruder.joined(1);
+                intruder.joined(4);
                 *self.intruder.lock().unwrap() = Some(intruder);
             }
             std::fs::write(&stopped, "").unwrap();
@@ -123,7 +123,7 @@ impl Operated {
         }
         if meanwhile == Meanwhile::ScaledUp {
             let one = Projector::start(self.shared.setup.clone());
-            one.joined(1);
+            one.joined(2);
             *intruder = Some(one);
         }
     }

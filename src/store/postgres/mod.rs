@@ -4,6 +4,7 @@ mod ask;
 mod build;
 mod carry;
 mod catalog;
+mod connect;
 mod encode;
 mod fail;
 mod lease;
@@ -18,15 +19,12 @@ mod swap;
 mod touch;
 
 use std::collections::HashMap;
-use std::str::FromStr;
-use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::Mutex;
 
 use self::ask::{affected, all, execute, get, one};
-use super::dialect::{postgres as sql, postgres_load};
+use super::dialect::postgres_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
     Fence, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState,
@@ -64,136 +62,6 @@ pub struct Postgres {
     held: Leases,
     /// After the last write of a run's shadow: next transaction number and time.
     boundaries: Mutex<HashMap<String, (i64, String)>>,
-}
-
-impl Postgres {
-    /// Connects. `redacted` stands for the URL in messages.
-    ///
-    /// # Errors
-    /// When the URL is none, the server cannot be reached within ten seconds, refuses the login or is too old.
-    pub async fn connect(
-        url: &str,
-        redacted: &str,
-        access: Access,
-    ) -> Result<Postgres, StoreError> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|problem| StoreError::Refused(format!("{redacted}: {problem}")))?
-            .application_name("trueup")
-            .disable_statement_logging();
-        let read_only = access == Access::Read;
-        let statement = if read_only {
-            READ_STATEMENT_SECONDS_MAX
-        } else {
-            0
-        };
-        let session = sql::session(read_only, statement, LOCK_SECONDS_MAX, IDLE_SECONDS_MAX);
-        let each = session.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
-            .after_connect(move |connection, _| {
-                let session = each.clone();
-                Box::pin(async move { execute(connection, &session).await })
-            })
-            .connect_lazy_with(options.clone());
-        let mut store = Postgres {
-            pool,
-            options,
-            session,
-            database: redacted.to_owned(),
-            version: 0,
-            encoding: String::new(),
-            held: Leases::default(),
-            boundaries: Mutex::default(),
-        };
-        store.greet().await?;
-        Ok(store)
-    }
-
-    async fn greet(&mut self) -> Result<(), StoreError> {
-        self.knock().await?;
-        let mut connection = self.acquire().await?;
-        let asked =
-            "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')";
-        let row = one(&mut connection, asked)
-            .await
-            .map_err(|e| self.fail("asking for the version", e))?;
-        self.version = get(&row, 0)?;
-        self.encoding = get(&row, 1)?;
-        if self.version < VERSION_MIN {
-            return Err(StoreError::Refused(format!(
-                "{}: PostgreSQL {} is too old; {} or newer is needed",
-                self.database,
-                self.version / 10_000,
-                VERSION_MIN / 10_000
-            )));
-        }
-        Ok(())
-    }
-
-    /// Whether anybody listens. The pool would try a closed port again and again, and then say only that time ran out.
-    async fn knock(&self) -> Result<(), StoreError> {
-        if self.options.get_socket().is_some() || self.options.get_host().starts_with('/') {
-            return Ok(());
-        }
-        let address = (self.options.get_host(), self.options.get_port());
-        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
-        let problem =
-            match tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(e)) => e.to_string(),
-                Err(_) => format!("no answer within {CONNECT_SECONDS_MAX} s"),
-            };
-        Err(StoreError::Unreachable {
-            database: self.database.clone(),
-            problem,
-        })
-    }
-
-    /// A connection beside the pool, for a lock that lasts and for statements that take as long as they take.
-    async fn dedicated(&self) -> Result<PgConnection, StoreError> {
-        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
-        let connecting = async {
-            let mut connection = self.options.connect().await?;
-            execute(&mut connection, &self.session).await?;
-            Ok(connection)
-        };
-        match tokio::time::timeout(limit, connecting).await {
-            Ok(connected) => connected.map_err(|e| self.fail("connecting", e)),
-            Err(_) => Err(StoreError::Unreachable {
-                database: self.database.clone(),
-                problem: format!("no answer within {CONNECT_SECONDS_MAX} s"),
-            }),
-        }
-    }
-
-    async fn acquire(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
-        self.pool
-            .acquire()
-            .await
-            .map_err(|e| self.fail("connecting", e))
-    }
-
-    async fn begin_transaction(
-        &self,
-    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
-        self.pool
-            .begin()
-            .await
-            .map_err(|e| self.fail("connecting", e))
-    }
-
-    /// Rows of one statement, outside a transaction.
-    async fn ask(&self, act: &str, sql: &str) -> Result<Vec<PgRow>, StoreError> {
-        let mut connection = self.acquire().await?;
-        all(&mut connection, sql)
-            .await
-            .map_err(|e| self.fail(act, e))
-    }
-
-    fn fail(&self, act: &str, error: sqlx::Error) -> StoreError {
-        fail::store_error(&self.database, act, error)
-    }
 }
 
 impl Acts for Postgres {

@@ -82,7 +82,7 @@ pub(super) async fn decide(
     let pipeline = &run.pipeline;
     let (systems, progress) = (pipeline.systems, pipeline.progress);
     let bound = pipeline.plan.options.deletes_max;
-    let wait = limits::LAG_WAIT;
+    let wait = run.check_until.saturating_duration_since(Instant::now());
     let differences = found.differences;
     let decided = lag::follow(systems, view, comparison, run, wait, differences, progress).await?;
     // Where nothing proves that the log has all of the primary, what stood still on both sides counts as wrong.

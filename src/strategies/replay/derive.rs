@@ -257,7 +257,9 @@ impl<'a> Exposure<'a> {
         }
         let staging = self.systems.staging();
         let mut changed = BTreeSet::new();
-        for shadow in &self.shadows {
+        // A copy that is staged beside them is nobody's source.
+        let sources: Vec<Shadow> = pipeline.plan.sources().cloned().collect();
+        for shadow in &sources {
             if staging.gather(self.permit, shadow).await? > 0 {
                 if self.exact {
                     staging.renew(self.permit, shadow).await?;
@@ -278,7 +280,7 @@ impl<'a> Exposure<'a> {
             let round = catching_up.round(&changed).await;
             rounds.push(round.with_context(|| format!("view {}", derived.view.name))?);
         }
-        staging.forget(self.permit, &self.shadows).await?;
+        staging.forget(self.permit, &sources).await?;
         Ok(rounds)
     }
 

@@ -129,6 +129,7 @@ pub async fn execute(
         let mut run = Run {
             derivation: Derivation::default(),
             behind: false,
+            check_until: Instant::now(),
             pipeline,
         };
         run.all_the_way().await
@@ -258,6 +259,8 @@ pub(super) struct Run<'a> {
     derivation: Derivation<'a>,
     /// Whether the projector, at which the shadows stop, has not come to the end of the log.
     pub(super) behind: bool,
+    /// When the check gives up on keys that change all the while.
+    pub(super) check_until: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -322,6 +325,7 @@ impl<'a> Run<'a> {
                 break found;
             }
         };
+        self.check_until = Instant::now() + limits::CHECK_WAIT;
         let mut checked = Checked {
             rows: Some(found.iter().map(|(.., f)| f.rows).sum()),
             ..Checked::default()

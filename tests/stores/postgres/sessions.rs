@@ -230,7 +230,7 @@ fn a_run_follows_at_once() {
                 .await
                 .expect_err("the id is taken");
             assert!(
-                matches!(problem, StoreError::Value { .. }),
+                matches!(problem, StoreError::Refused(_)),
                 "try {i}: {problem:?}"
             );
             assert_eq!(db.text(LOCKS).await, "0", "after try {i}");
