@@ -47,7 +47,8 @@ impl Shared {
             std::fs::write(&stopped, "").unwrap();
         }
         if !pause.exists() && stopped.exists() {
-            if let Some(intruder) = self.intruder.lock().unwrap().take() {
+            let restarted = *self.meanwhile.lock().unwrap() == Meanwhile::Restarted;
+            if restarted && let Some(intruder) = self.intruder.lock().unwrap().take() {
                 intruder.stop();
             }
             *projector = Some(Projector::start(self.setup.clone()));
