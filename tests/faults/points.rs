@@ -122,6 +122,8 @@ fn the_same_command_goes_on_after_a_crash_at_any_point() {
     };
     let never: Vec<String> = points()
         .into_iter()
+        // Those of the cutover need a projector: the tests of the cutover reach them.
+        .filter(|p| !p.starts_with("cutover."))
         .filter(|p| !sqlite.contains_key(p) && !postgres.contains_key(p))
         .collect();
     println!("sqlite: {sqlite:?}\npostgres: {postgres:?}");
