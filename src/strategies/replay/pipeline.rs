@@ -339,7 +339,8 @@ impl<'a> Pipeline<'a> {
                 let (log, asked) = (self.systems.log().await?, name.clone());
                 let mut topic = blocking(move || log.topic(&asked)).await?;
                 if self.plan.stops_at_projector() {
-                    let standing = projector::standing(self.systems, &[name.clone()]).await?;
+                    let standing =
+                        projector::standing(self.systems, std::slice::from_ref(name)).await?;
                     for extent in &mut topic.extents {
                         let place = standing[name].get(&extent.partition).copied().flatten();
                         extent.end = extent.end.min(place.unwrap_or(extent.end));

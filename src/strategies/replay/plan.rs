@@ -403,7 +403,8 @@ impl Making<'_> {
         let Options { begin, until, .. } = &self.plan.options;
         let (mut extents, refusals) = extents::of(&topic, begin, until);
         if self.plan.stops_at_projector() {
-            let standing = projector::standing(self.systems, &[source.topic.clone()]).await?;
+            let standing =
+                projector::standing(self.systems, std::slice::from_ref(&source.topic)).await?;
             let ahead = extents::stop_at(&topic.name, &mut extents, &standing[&source.topic]);
             self.plan.refusals.extend(ahead);
         }
