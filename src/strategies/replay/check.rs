@@ -98,17 +98,15 @@ pub(super) async fn decide(
         };
         better_than_live(systems, view, &found, bound).await?;
     }
-    let (wrong, mut underway) = (wrong.len() as u64 + found.beyond, underway.len() as u64);
-    if run.behind {
-        // The projector has still to apply what the log has: until then nothing can be said of them.
-        underway += wrong;
-        return Ok(Verdict {
-            differing: 0,
-            underway,
-        });
-    }
+    let (wrong, underway) = (wrong.len() as u64 + found.beyond, underway.len() as u64);
+    // While the projector has still to apply what the log has, nothing can be said of what is wrong either.
+    let (differing, underway) = if run.behind {
+        (0, underway + wrong)
+    } else {
+        (wrong, underway)
+    };
     Ok(Verdict {
-        differing: wrong,
+        differing,
         underway,
     })
 }

@@ -154,7 +154,6 @@ pub async fn close_open_pauses(
     let open = read_store.pauses().await?;
     let any = !open.is_empty();
     for open in open {
-        //.pauses().await? {
         tracing::warn!(
             run = open.run,
             since = open.started_at,
