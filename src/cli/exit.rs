@@ -153,8 +153,10 @@ fn of_stream(error: &StreamError) -> Exit {
 
 fn of_snapshot(error: &SnapshotError) -> Exit {
     match error {
-        SnapshotError::NoSnapshot { .. } | SnapshotError::Id { .. } => Exit::Usage,
-        SnapshotError::Io { .. } => Exit::Unreachable,
+        SnapshotError::NoSnapshot { .. } | SnapshotError::Id { .. } | SnapshotError::Url { .. } => {
+            Exit::Usage
+        }
+        SnapshotError::Io { .. } | SnapshotError::Objects { .. } => Exit::Unreachable,
         SnapshotError::Damaged { .. }
         | SnapshotError::Newer { .. }
         | SnapshotError::NoTable { .. }
