@@ -76,3 +76,7 @@ pub const OBJECT_RETRIES_MAX: usize = 5;
 pub const OBJECT_RETRY_TIME: Duration = Duration::from_secs(60);
 /// How long one request to an object store may take with its body, when `AWS_TIMEOUT` does not say so.
 pub const OBJECT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Records of each partition that the doctor reads when it is not told.
+pub const DOCTOR_RECORDS: u64 = 100_000;
+/// Keys that the doctor remembers where it saw them; those beyond are not looked for in other partitions.
+pub const DOCTOR_KEYS_MAX: usize = 3_500_000;

@@ -13,6 +13,7 @@ mod support;
 
 mod bad_input;
 mod completions;
+mod doctor;
 mod embedded;
 mod faults;
 mod init;
