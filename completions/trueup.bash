@@ -22,6 +22,9 @@ _trueup() {
             trueup,demo)
                 cmd="trueup__subcmd__demo"
                 ;;
+            trueup,doctor)
+                cmd="trueup__subcmd__doctor"
+                ;;
             trueup,help)
                 cmd="trueup__subcmd__help"
                 ;;
@@ -54,6 +57,9 @@ _trueup() {
                 ;;
             trueup__subcmd__help,demo)
                 cmd="trueup__subcmd__help__subcmd__demo"
+                ;;
+            trueup__subcmd__help,doctor)
+                cmd="trueup__subcmd__help__subcmd__doctor"
                 ;;
             trueup__subcmd__help,help)
                 cmd="trueup__subcmd__help__subcmd__help"
@@ -188,7 +194,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag snapshot runs undo init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -229,8 +235,34 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trueup__subcmd__doctor)
+            opts="-v -q -h --view --records --full --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --records)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify lag snapshot runs undo init demo completions help"
+            opts="replay reconcile verify lag doctor snapshot runs undo init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -258,6 +290,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -86,3 +86,17 @@ pub const SNAPSHOT_GROUP_ROWS: usize = 64 << 10;
 pub const SNAPSHOT_GROUP_BYTES: usize = 8 << 20;
 /// How long a snapshot may take to be written where a process that writes one cannot be told from one that is gone.
 pub const SNAPSHOT_UNFINISHED_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Size of the parts that a file is sent to an object store in, in bytes; the store's own least is 5 MiB …
+pub const OBJECT_PART_BYTES: usize = 8 << 20;
+/// … and how many of them are under way at once.
+pub const OBJECT_PARTS_IN_FLIGHT: usize = 4;
+/// How often a request to an object store is tried again …
+pub const OBJECT_RETRIES_MAX: usize = 5;
+/// … and for how long.
+pub const OBJECT_RETRY_TIME: Duration = Duration::from_secs(60);
+/// How long one request to an object store may take with its body, when `AWS_TIMEOUT` does not say so.
+pub const OBJECT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Records of each partition that the doctor reads when it is not told.
+pub const DOCTOR_RECORDS: u64 = 100_000;
+/// Keys that the doctor remembers where it saw them; those beyond are not looked for in other partitions.
+pub const DOCTOR_KEYS_MAX: usize = 3_500_000;

@@ -15,6 +15,7 @@ mod bad_input;
 mod carry;
 mod completions;
 mod cutover;
+mod doctor;
 mod embedded;
 mod faults;
 mod init;

@@ -40,7 +40,7 @@ pub enum Exit {
 pub(super) const TABLE: &str = "\
 Exit status:
   0    done; in sync
-  1    drift found
+  1    drift found; findings (doctor)
   2    wrong usage or playbook
   3    refused: a safety check said no, or nobody consented
   4    a system could not be reached
@@ -153,8 +153,10 @@ fn of_stream(error: &StreamError) -> Exit {
 
 fn of_snapshot(error: &SnapshotError) -> Exit {
     match error {
-        SnapshotError::NoSnapshot { .. } | SnapshotError::Id { .. } => Exit::Usage,
-        SnapshotError::Io { .. } => Exit::Unreachable,
+        SnapshotError::NoSnapshot { .. } | SnapshotError::Id { .. } | SnapshotError::Url { .. } => {
+            Exit::Usage
+        }
+        SnapshotError::Io { .. } | SnapshotError::Objects { .. } => Exit::Unreachable,
         SnapshotError::Damaged { .. }
         | SnapshotError::Newer { .. }
         | SnapshotError::NoTable { .. }

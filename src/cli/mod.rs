@@ -5,6 +5,7 @@ mod completions;
 mod consent;
 mod context;
 mod demo;
+mod doctor;
 mod exit;
 mod files;
 mod flags;
@@ -49,6 +50,7 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Lag(lag::Args),
+    Doctor(doctor::Args),
     /// Make, check, list and remove snapshots
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
@@ -86,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Undo(args) => on_runtime(undo::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),
+        Command::Doctor(args) => on_runtime(doctor::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };
     outcome.unwrap_or_else(|e| {

@@ -97,7 +97,7 @@ fn show(args: &ShowArgs, context: &Context) -> Result<Exit> {
     };
     let none = || SnapshotError::NoSnapshot {
         snapshot: args.id.clone(),
-        place: place.folder().to_path_buf(),
+        place: place.to_string(),
     };
     let id = id.ok_or_else(none)?;
     let what = match place.load(&id) {

@@ -38,8 +38,28 @@ pub struct Playbook {
     pub limits: Limits,
     /// A scratch database for the staged tables of query views; without it they are staged in the read store.
     pub staging: Option<DatabaseUrl>,
-    /// The folder of this playbook's snapshots, below the one written and named like the playbook.
-    pub snapshots: PathBuf,
+    /// Where this playbook's snapshots are.
+    pub snapshots: Snapshots,
+}
+
+/// Where the snapshots of a playbook are: below what was written, and named like the playbook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Snapshots {
+    /// A folder.
+    Folder(PathBuf),
+    /// A prefix of an object store, `s3://bucket/prefix` or `file:///folder`; it holds no secrets.
+    Url(String),
+}
+
+impl Snapshots {
+    /// Those of the playbook of this name.
+    #[must_use]
+    pub(super) fn of(self, playbook: &str) -> Snapshots {
+        match self {
+            Snapshots::Folder(folder) => Snapshots::Folder(folder.join(playbook)),
+            Snapshots::Url(url) => Snapshots::Url(format!("{url}/{playbook}")),
+        }
+    }
 }
 
 /// The primary: where it is written, and where heavy reads should go.

@@ -31,7 +31,7 @@ use std::path::Path;
 
 pub use self::checked::{
     Applied, Bound, Captured, Compare, Cutover, Database, Format, Limits, Log, Origin, Playbook,
-    Scalar, Source, TableName, Test, TouchedBy, View, ViewKind,
+    Scalar, Snapshots, Source, TableName, Test, TouchedBy, View, ViewKind,
 };
 pub use self::draft::{Draft, DraftSource, DraftView, as_literal};
 pub use self::expand::Env;

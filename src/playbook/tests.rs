@@ -149,18 +149,46 @@ fn the_example_loads() {
     assert_eq!(playbook.limits.deletes_max, Some(Bound::Rows(1000)));
     assert_eq!(
         playbook.snapshots,
-        Path::new("books/snapshots/order-summary")
+        Snapshots::Folder("books/snapshots/order-summary".into())
     );
 }
 
 #[test]
-fn snapshots_are_kept_in_a_folder() {
+fn snapshots_are_kept_in_a_folder_or_an_object_store() {
     let with = |line: &str| format!("{EXAMPLE}snapshots: {line}\n");
-    let folder = |line: &str| loaded(&with(line)).snapshots;
+    let folder = |line: &str| match loaded(&with(line)).snapshots {
+        Snapshots::Folder(folder) => folder,
+        Snapshots::Url(url) => panic!("{url}"),
+    };
     assert_eq!(folder("../kept"), Path::new("books/../kept/order-summary"));
     assert_eq!(folder("/var/kept"), Path::new("/var/kept/order-summary"));
-    let said = problems(&with("s3://bucket/kept"));
-    assert!(said.contains("snapshots: is a URL"), "{said}");
+    for (url, below) in [
+        ("s3://bucket", "s3://bucket/order-summary"),
+        ("s3://bucket/kept/", "s3://bucket/kept/order-summary"),
+        ("file:///var/kept", "file:///var/kept/order-summary"),
+    ] {
+        if cfg!(feature = "object-store") {
+            assert_eq!(
+                loaded(&with(url)).snapshots,
+                Snapshots::Url(below.to_owned())
+            );
+        } else {
+            let said = problems(&with(url));
+            assert!(said.contains("--features object-store"), "{said}");
+        }
+    }
+    for (url, word) in [
+        ("gs://bucket/kept", "s3://bucket/prefix"),
+        ("file://kept", "file:///folder"),
+        ("s3:///kept", "s3://bucket/prefix"),
+        ("s3://me:hunter2@bucket/kept", "AWS_ACCESS_KEY_ID"),
+    ] {
+        let said = problems(&with(url));
+        assert!(
+            said.contains(word) && !said.contains("hunter2"),
+            "{url}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What trueup says: tables, JSON and progress. Data in, text out; the command line writes it.
 
+pub mod doctor;
 pub mod json;
 pub mod lag;
 pub mod made;

@@ -35,8 +35,8 @@ pub enum SnapshotError {
     NoSnapshot {
         /// The id asked for.
         snapshot: String,
-        /// The folder.
-        place: PathBuf,
+        /// The folder, or the URL.
+        place: String,
     },
     /// The snapshot has no such table.
     #[error("snapshot {snapshot} has no table {table}")]
@@ -74,6 +74,22 @@ pub enum SnapshotError {
         /// What is wrong; names the kind of value, never the value itself.
         problem: String,
     },
+    /// A URL that leads to no object store.
+    #[error("snapshots in {url}: {problem}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// Why not.
+        problem: String,
+    },
+    /// An object store did not do what was asked of it.
+    #[error("{at}: {problem}")]
+    Objects {
+        /// The object.
+        at: String,
+        /// What came of it; without secrets.
+        problem: String,
+    },
     /// The system refused to read or write a file.
     #[error("{}: {source}", file.display())]
     Io {
@@ -85,6 +101,28 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// A file that is not what was written.
+    pub(super) fn damaged(id: &str, file: &str, problem: impl Into<String>) -> SnapshotError {
+        SnapshotError::Damaged {
+            snapshot: id.to_owned(),
+            file: file.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// No id for a new snapshot.
+    pub(super) fn id(id: &str, problem: &str) -> SnapshotError {
+        SnapshotError::Id {
+            snapshot: id.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// An id that another snapshot has.
+    pub(super) fn taken(id: &str) -> SnapshotError {
+        SnapshotError::id(id, "it is taken")
+    }
+
     /// For `map_err`: the system's error with its file.
     pub(super) fn io(file: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
         let file = file.to_path_buf();

@@ -6,13 +6,20 @@
 //! made under another name and moved into place in one step, so one that is there is whole; whatever was changed since, a
 //! single byte or a whole file, is found before anything is believed.
 //!
-//! `place` knows the folder that holds them, `writer` makes one, `reader` reads one, `sums` and `disk` are about the files
-//! themselves, `parquet` about what is in them. This room knows neither playbooks nor databases. To add a type of column:
-//! `parquet/form.rs`.
+//! `place` knows where they are, through the acts of `home`, which `folder` and `objects` (an object store, whose client
+//! is in `bucket`) do each in its way; `writer` makes one, `reader` reads one, `sums` and `disk` are about the files themselves, `parquet` about what is in
+//! them. This room knows neither playbooks nor databases. To add a type of column: `parquet/form.rs`; another kind of
+//! place: beside `folder`.
 
+#[cfg(feature = "object-store")]
+mod bucket;
 mod disk;
 mod error;
+mod folder;
+mod home;
 mod manifest;
+#[cfg(feature = "object-store")]
+mod objects;
 mod parquet;
 mod place;
 mod prune;

@@ -1,13 +1,15 @@
-//! The folder that holds the snapshots of one playbook.
+//! The place that holds the snapshots of one playbook: a folder, or a prefix of an object store.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::disk;
 use super::error::SnapshotError;
+use super::folder::Folder;
+use super::home::Home;
 use super::manifest::{Draft, Manifest, Verified};
+#[cfg(feature = "object-store")]
+use super::objects::Objects;
 use super::reader::Snapshot;
 use super::writer::Writer;
 use crate::store::WritePermit;
@@ -15,10 +17,10 @@ use crate::store::WritePermit;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 100;
 
-/// The folder that holds the snapshots of one playbook. It need not be there before the first one is made.
+/// The place that holds the snapshots of one playbook. `Display` says where it is.
 #[derive(Clone, Debug)]
 pub struct Place {
-    folder: PathBuf,
+    home: Arc<dyn Home>,
 }
 
 /// A snapshot as a list shows it.
@@ -31,41 +33,47 @@ pub struct Listed {
 }
 
 impl Place {
-    /// The place at `path`; nothing is looked at yet.
+    /// The folder at `path`; nothing is looked at yet, and it need not be there before the first snapshot is made.
     #[must_use]
     pub fn open(path: &Path) -> Place {
         Place {
-            folder: path.to_path_buf(),
+            home: Arc::new(Folder(path.to_path_buf())),
         }
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The prefix of an object store at `url`, `s3://bucket/prefix` or `file:///folder`; nothing is looked at yet.
+    /// Addresses and credentials that a URL does not hold come from the environment (`AWS_…`).
+    ///
+    /// # Errors
+    /// [`SnapshotError::Url`] for one that cannot be used, or by a trueup that was built without object stores.
+    pub fn at(url: &str) -> Result<Place, SnapshotError> {
+        #[cfg(feature = "object-store")]
+        return Ok(Place {
+            home: Arc::new(Objects::open(url)?),
+        });
+        #[cfg(not(feature = "object-store"))]
+        Err(SnapshotError::Url {
+            url: url.to_owned(),
+            problem: "this trueup was built without the feature `object-store`".to_owned(),
+        })
     }
 
     /// The snapshots, the newest last. Each one's files are there and of the right
     /// size; their checksums are left to [`Place::load`].
     ///
     /// # Errors
-    /// [`SnapshotError::Io`] when the folder cannot be read. That one snapshot is damaged is no error here.
+    /// [`SnapshotError::Io`], [`SnapshotError::Objects`] when the place cannot be read. That one snapshot is damaged is no
+    /// error here.
     pub fn list(&self) -> Result<Vec<Listed>, SnapshotError> {
-        let io = || SnapshotError::io(&self.folder);
-        let entries = match fs::read_dir(&self.folder) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(io())?,
-        };
         let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(io())?;
-            let id = entry.file_name().to_string_lossy().into_owned();
-            let is_folder = entry.file_type().map_err(io())?.is_dir();
-            if !is_folder || check_id(&id).is_err() {
+        for id in self.home.ids()? {
+            if check_id(&id).is_err() {
                 continue;
             }
-            let what = Snapshot::look(&entry.path(), &id);
-            let what = what.map(|s| (s.manifest().clone(), s.verified().cloned()));
+            let what = match Snapshot::look(&self.home, &id) {
+                Err(e @ SnapshotError::Objects { .. }) => return Err(e),
+                what => what.map(|s| (s.manifest().clone(), s.verified().cloned())),
+            };
             found.push(Listed { id, what });
         }
         found.sort_by_cached_key(|l| (self.created_ms(l), l.id.clone()));
@@ -75,37 +83,22 @@ impl Place {
     /// Begins a snapshot. What dead processes left unfinished is removed first.
     ///
     /// # Errors
-    /// [`SnapshotError::Id`] for an id that is none, or taken; [`SnapshotError::Io`].
+    /// [`SnapshotError::Id`] for an id that is none, or taken; [`SnapshotError::Io`], [`SnapshotError::Objects`].
     pub fn create(&self, draft: Draft, id: &str) -> Result<Writer, SnapshotError> {
         check_id(id)?;
-        let io = SnapshotError::io;
-        fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
-        let _lock = disk::lock(&self.folder).map_err(io(&self.folder))?;
-        disk::sweep(&self.folder).map_err(io(&self.folder))?;
-        let taken = |problem: &str| SnapshotError::Id {
-            snapshot: id.to_owned(),
-            problem: problem.to_owned(),
-        };
-        if self.folder.join(id).symlink_metadata().is_ok() {
-            return Err(taken("it is taken"));
-        }
-        let part = self.folder.join(format!(".{id}{}", disk::PART));
-        disk::new_folder(&part).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => {
-                taken("another process is making a snapshot of this id")
-            }
-            _ => io(&part)(e),
-        })?;
-        let lock = disk::lock(&part).map_err(io(&part))?;
-        Ok(Writer::new(&self.folder, part, lock, id, draft))
+        let local = self.home.begin(id)?;
+        Ok(Writer::new(Arc::clone(&self.home), local, id, draft))
     }
 
-    /// Opens a snapshot, and checks every byte of it first.
+    /// Opens a snapshot, and checks every byte of it first. What is kept in an object store is copied to a local folder
+    /// that goes with the last clone of what is returned.
     ///
     /// # Errors
-    /// [`SnapshotError::NoSnapshot`], [`SnapshotError::Damaged`], [`SnapshotError::Newer`], [`SnapshotError::Io`].
+    /// [`SnapshotError::NoSnapshot`], [`SnapshotError::Damaged`], [`SnapshotError::Newer`], [`SnapshotError::Io`],
+    /// [`SnapshotError::Objects`].
     pub fn load(&self, id: &str) -> Result<Snapshot, SnapshotError> {
-        Snapshot::load(&self.existing(id)?, id)
+        self.must_have(id)?;
+        Snapshot::load(&self.home, id)
     }
 
     /// The newest snapshot, checked as [`Place::load`] does; `None` when there is none.
@@ -122,55 +115,43 @@ impl Place {
     /// Removes a snapshot, damaged or not. Those that go on from it do not need it.
     ///
     /// # Errors
-    /// [`SnapshotError::NoSnapshot`], [`SnapshotError::Io`]. What is left then is not listed, and swept away later.
+    /// [`SnapshotError::NoSnapshot`], [`SnapshotError::Io`], [`SnapshotError::Objects`]. What is left then is not listed,
+    /// and swept away later.
     pub fn remove(&self, id: &str, _: &WritePermit) -> Result<(), SnapshotError> {
-        let folder = self.existing(id)?;
-        // Away first: one that is removed in part must not be found.
-        let away = self
-            .folder
-            .join(format!(".{id}.{}{}", std::process::id(), disk::PART));
-        let io = SnapshotError::io;
-        fs::rename(&folder, &away).map_err(io(&folder))?;
-        disk::sync_folder(&self.folder).map_err(io(&self.folder))?;
-        fs::remove_dir_all(&away).map_err(io(&away))
+        self.must_have(id)?;
+        self.home.remove(id)
     }
 
     /// Removes what dead processes left unfinished.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`].
+    /// [`SnapshotError::Io`], [`SnapshotError::Objects`].
     pub fn sweep(&self, _: &WritePermit) -> Result<(), SnapshotError> {
-        if !self.folder.exists() {
-            return Ok(());
-        }
-        let swept = disk::lock(&self.folder).and_then(|_lock| disk::sweep(&self.folder));
-        swept.map_err(SnapshotError::io(&self.folder))
+        self.home.sweep()
     }
 
-    /// When a snapshot was made; for one that cannot say so, when its folder last changed.
+    /// When a snapshot was made; for one that cannot say so, when it last changed.
     fn created_ms(&self, listed: &Listed) -> i64 {
-        let changed = || {
-            let at = fs::metadata(self.folder.join(&listed.id))
-                .ok()?
-                .modified()
-                .ok()?;
-            i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
-        };
         match &listed.what {
             Ok((manifest, _)) => manifest.created_ms,
-            Err(_) => changed().unwrap_or(i64::MAX),
+            Err(_) => self.home.changed_ms(&listed.id).unwrap_or(i64::MAX),
         }
     }
 
-    fn existing(&self, id: &str) -> Result<PathBuf, SnapshotError> {
-        let folder = self.folder.join(id);
-        if check_id(id).is_ok() && folder.symlink_metadata().is_ok_and(|m| m.is_dir()) {
-            return Ok(folder);
+    fn must_have(&self, id: &str) -> Result<(), SnapshotError> {
+        if check_id(id).is_ok() && self.home.has(id)? {
+            return Ok(());
         }
         Err(SnapshotError::NoSnapshot {
             snapshot: id.to_owned(),
-            place: self.folder.clone(),
+            place: self.to_string(),
         })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.home.fmt(f)
     }
 }
 
@@ -180,8 +161,6 @@ fn check_id(id: &str) -> Result<(), SnapshotError> {
     if !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.starts_with('.') && id.bytes().all(plain) {
         return Ok(());
     }
-    Err(SnapshotError::Id {
-        snapshot: id.to_owned(),
-        problem: format!("it must be up to {ID_BYTES_MAX} letters, digits, `.`, `_` and `-`"),
-    })
+    let problem = format!("it must be up to {ID_BYTES_MAX} letters, digits, `.`, `_` and `-`");
+    Err(SnapshotError::id(id, &problem))
 }

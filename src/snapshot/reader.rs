@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk;
 use super::error::SnapshotError;
+use super::home::{Files, Home, Local};
 use super::manifest::{FORMAT, Manifest, Part, Stored, Verified};
 use super::parquet::{self, Layout};
 use super::sums::{self, MANIFEST, SUMS, Sums, VERIFIED};
@@ -19,7 +20,8 @@ use crate::projection::version::Version;
 /// A snapshot whose files are all as they were written.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    folder: PathBuf,
+    home: Arc<dyn Home>,
+    local: Arc<Local>,
     manifest: Manifest,
     sums: Sums,
     verified: Option<Verified>,
@@ -52,34 +54,30 @@ impl Proof {
 
 impl Snapshot {
     /// Looks at a snapshot without reading its tables: its files are those that it names, and as large as it says.
-    pub(super) fn look(folder: &Path, id: &str) -> Result<Snapshot, SnapshotError> {
-        let look = Look { folder, id };
-        let found = look.names()?;
+    pub(super) fn look(home: &Arc<dyn Home>, id: &str) -> Result<Snapshot, SnapshotError> {
+        let files = home.files(id)?;
+        if !files.contains_key(SUMS) {
+            return Err(SnapshotError::damaged(id, SUMS, "it is missing"));
+        }
+        let local = home.local(id)?;
+        let texts = [SUMS, MANIFEST, VERIFIED];
+        let texts = texts.into_iter().filter(|n| files.contains_key(*n));
+        home.fetch(id, &texts.collect::<Vec<_>>(), &local)?;
+        let folder = local.folder();
+        let look = Look { folder, id, files };
         let text = look.read(SUMS)?;
         let sums =
             Sums::read(&text).ok_or_else(|| look.damaged(SUMS, "it is not as it was written"))?;
-        for name in sums.0.keys().map(String::as_str).chain([MANIFEST]) {
-            if !found.contains(name) {
-                return Err(look.damaged(name, "it is missing: SHA256SUMS names it"));
-            }
-        }
-        if let Some(name) = found
-            .iter()
-            .find(|n| !sums.0.contains_key(*n) && ![SUMS, VERIFIED].contains(&n.as_str()))
-        {
-            return Err(look.damaged(
-                name,
-                "it does not belong to the snapshot: SHA256SUMS does not name it",
-            ));
-        }
+        look.names(&sums)?;
         let manifest = look.manifest(&sums)?;
         look.parts(&manifest, &sums)?;
-        let verified = match found.contains(VERIFIED) {
+        let verified = match look.files.contains_key(VERIFIED) {
             true => Some(look.verified(&text)?),
             false => None,
         };
         Ok(Snapshot {
-            folder: folder.to_path_buf(),
+            home: Arc::clone(home),
+            local: Arc::new(local),
             manifest,
             sums,
             verified,
@@ -87,13 +85,15 @@ impl Snapshot {
     }
 
     /// Checks every file.
-    pub(super) fn load(folder: &Path, id: &str) -> Result<Snapshot, SnapshotError> {
-        let snapshot = Snapshot::look(folder, id)?;
-        let look = Look { folder, id };
-        for name in snapshot.sums.0.keys().filter(|n| *n != MANIFEST) {
-            let path = folder.join(name);
+    pub(super) fn load(home: &Arc<dyn Home>, id: &str) -> Result<Snapshot, SnapshotError> {
+        let snapshot = Snapshot::look(home, id)?;
+        let names = snapshot.sums.0.keys().map(String::as_str);
+        let names: Vec<&str> = names.filter(|n| *n != MANIFEST).collect();
+        home.fetch(id, &names, &snapshot.local)?;
+        for name in names {
+            let path = snapshot.folder().join(name);
             let sum = sums::of_file(&path).map_err(SnapshotError::io(&path))?;
-            look.must_be(&snapshot.sums, name, &sum)?;
+            must_be(&snapshot.sums, id, name, &sum)?;
         }
         Ok(snapshot)
     }
@@ -111,7 +111,7 @@ impl Snapshot {
     }
 
     pub(super) fn folder(&self) -> &Path {
-        &self.folder
+        self.local.folder()
     }
 
     pub(super) fn sum(&self, file: &str) -> Result<String, SnapshotError> {
@@ -129,11 +129,7 @@ impl Snapshot {
     }
 
     fn damaged(&self, file: &str, problem: String) -> SnapshotError {
-        Look {
-            folder: &self.folder,
-            id: &self.manifest.id,
-        }
-        .damaged(file, problem)
+        SnapshotError::damaged(&self.manifest.id, file, problem)
     }
 
     /// The rows of a table in the order in which they were written, in batches of bounded size.
@@ -164,7 +160,7 @@ impl Snapshot {
     }
 
     fn batches(&self, part: &Part, layout: Layout) -> Result<Batches, SnapshotError> {
-        let path = self.folder.join(&part.file);
+        let path = self.folder().join(&part.file);
         let file = File::open(&path).map_err(SnapshotError::io(&path))?;
         let reader =
             parquet::Reader::open(layout, file).map_err(|p| self.damaged(&part.file, p))?;
@@ -179,23 +175,13 @@ impl Snapshot {
     /// Notes that the snapshot was proven right. An earlier proof is replaced.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`]; an earlier proof stays then.
+    /// [`SnapshotError::Io`], [`SnapshotError::Objects`]; an earlier proof stays then.
     pub fn mark_verified(&mut self, verified: Verified) -> Result<(), SnapshotError> {
-        let file = self.folder.join(VERIFIED);
-        let io = SnapshotError::io;
         let snapshot = sums::of(self.sums.text().as_bytes());
-        let text = Proof::text(&snapshot, &verified).map_err(|e| io(&file)(e.into()))?;
-        // Beside the folder: within it, one that a dead process left would be damage.
-        let name = format!(".{}.{}{}", self.manifest.id, std::process::id(), disk::PART);
-        let beside = self.folder.with_file_name(name);
-        let written = disk::write_new(&beside, text.as_bytes())
-            .and_then(|()| fs::rename(&beside, &file))
-            .and_then(|()| disk::sync_folder(&self.folder));
-        if written.is_err() {
-            // After the rename it is not there any more.
-            let _ = fs::remove_file(&beside);
-        }
-        written.map_err(io(&file))?;
+        let text = Proof::text(&snapshot, &verified);
+        let text = text.map_err(|e| SnapshotError::io(self.folder())(e.into()))?;
+        let id = &self.manifest.id;
+        self.home.put(id, VERIFIED, text.as_bytes())?;
         self.verified = Some(verified);
         Ok(())
     }
@@ -205,42 +191,42 @@ impl Snapshot {
 struct Look<'a> {
     folder: &'a Path,
     id: &'a str,
+    /// The files that are there.
+    files: Files,
+}
+
+/// A file's checksum is the one that was written.
+fn must_be(sums: &Sums, id: &str, name: &str, sum: &str) -> Result<(), SnapshotError> {
+    match sums.0.get(name).is_some_and(|s| s == sum) {
+        true => Ok(()),
+        false => Err(SnapshotError::damaged(
+            id,
+            name,
+            "its checksum is not that of SHA256SUMS: one of the two was changed",
+        )),
+    }
 }
 
 impl Look<'_> {
     fn damaged(&self, file: &str, problem: impl Into<String>) -> SnapshotError {
-        SnapshotError::Damaged {
-            snapshot: self.id.to_owned(),
-            file: file.to_owned(),
-            problem: problem.into(),
-        }
+        SnapshotError::damaged(self.id, file, problem)
     }
 
-    fn must_be(&self, sums: &Sums, name: &str, sum: &str) -> Result<(), SnapshotError> {
-        match sums.0.get(name).is_some_and(|s| s == sum) {
-            true => Ok(()),
-            false => Err(self.damaged(
-                name,
-                "its checksum is not that of SHA256SUMS: one of the two was changed",
-            )),
-        }
-    }
-
-    /// The files that are there.
-    fn names(&self) -> Result<BTreeSet<String>, SnapshotError> {
-        let io = || SnapshotError::io(self.folder);
-        let mut names = BTreeSet::new();
-        for entry in fs::read_dir(self.folder).map_err(io())? {
-            let entry = entry.map_err(io())?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !entry.file_type().map_err(io())?.is_file() {
-                return Err(self.damaged(&name, "it is not a regular file"));
+    /// The files that are there are those that SHA256SUMS names.
+    fn names(&self, sums: &Sums) -> Result<(), SnapshotError> {
+        for name in sums.0.keys().map(String::as_str).chain([MANIFEST]) {
+            if !self.files.contains_key(name) {
+                return Err(self.damaged(name, "it is missing: SHA256SUMS names it"));
             }
-            names.insert(name);
         }
-        match names.contains(SUMS) {
-            true => Ok(names),
-            false => Err(self.damaged(SUMS, "it is missing")),
+        let is_strange =
+            |n: &&String| !sums.0.contains_key(*n) && ![SUMS, VERIFIED].contains(&n.as_str());
+        match self.files.keys().find(is_strange) {
+            Some(name) => Err(self.damaged(
+                name,
+                "it does not belong to the snapshot: SHA256SUMS does not name it",
+            )),
+            None => Ok(()),
         }
     }
 
@@ -255,7 +241,7 @@ impl Look<'_> {
             format: u64,
         }
         let text = self.read(MANIFEST)?;
-        self.must_be(sums, MANIFEST, &sums::of(&text))?;
+        must_be(sums, self.id, MANIFEST, &sums::of(&text))?;
         let wrong = |e: serde_json::Error| self.damaged(MANIFEST, e.to_string());
         let Format { format } = serde_json::from_slice(&text).map_err(wrong)?;
         if format > FORMAT {
@@ -288,8 +274,8 @@ impl Look<'_> {
                     format!("it does not name {} once, as the manifest does", part.file),
                 ));
             }
-            let path = self.folder.join(&part.file);
-            let bytes = fs::metadata(&path).map_err(SnapshotError::io(&path))?.len();
+            // Every file of SHA256SUMS was found to be there.
+            let bytes = self.files.get(&part.file).copied().unwrap_or_default();
             if bytes != part.bytes {
                 return Err(self.damaged(
                     &part.file,

@@ -1,12 +1,13 @@
 //! Makes a snapshot: under another name first, and moved into place when all of it is on disk.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::disk;
 use super::error::SnapshotError;
+use super::home::{Home, Local};
 use super::manifest::{Draft, FORMAT, Manifest, Part, Stored, Table};
 use super::parquet::{self, Layout, Unfit, WriteError};
 use super::reader::Snapshot;
@@ -18,31 +19,28 @@ use crate::projection::version::Version;
 /// A snapshot being made. Dropped before it is finished, it removes what it wrote.
 #[derive(Debug)]
 pub struct Writer {
-    place: PathBuf,
-    folder: PathBuf,
+    home: Arc<dyn Home>,
+    local: Local,
     id: String,
     draft: Draft,
     tables: Vec<Stored>,
     sums: Sums,
     /// The table whose writer was handed out and not closed.
     open: Option<String>,
-    /// Held as long as this process is at work.
-    _lock: File,
     is_finished: bool,
 }
 
 impl Writer {
     /// Begins in a folder that is there, locked and empty.
-    pub(super) fn new(place: &Path, folder: PathBuf, lock: File, id: &str, draft: Draft) -> Writer {
+    pub(super) fn new(home: Arc<dyn Home>, local: Local, id: &str, draft: Draft) -> Writer {
         Writer {
-            place: place.to_path_buf(),
-            folder,
+            home,
+            local,
             id: id.to_owned(),
             draft,
             tables: Vec::new(),
             sums: Sums::default(),
             open: None,
-            _lock: lock,
             is_finished: false,
         }
     }
@@ -64,7 +62,7 @@ impl Writer {
         }
         let layout = Layout::of(table.columns.iter(), table.versioned).map_err(wrong)?;
         let name = format!("{}-{}", self.tables.len(), sums::plain(&table.name));
-        let rows = Output::create(&self.folder, &format!("{name}.parquet"), layout)?;
+        let rows = Output::create(self.local.folder(), &format!("{name}.parquet"), layout)?;
         self.open = Some(table.name.clone());
         Ok(TableWriter {
             writer: self,
@@ -111,7 +109,10 @@ impl Writer {
         part: &mut Part,
         name: String,
     ) -> Result<(), SnapshotError> {
-        let (from, to) = (parent.folder().join(&part.file), self.folder.join(&name));
+        let (from, to) = (
+            parent.folder().join(&part.file),
+            self.local.folder().join(&name),
+        );
         if fs::hard_link(&from, &to).is_err() {
             // Another file system, or one without links.
             fs::copy(&from, &to).map_err(SnapshotError::io(&from))?;
@@ -128,7 +129,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`SnapshotError::Table`] when a table was not closed, [`SnapshotError::Id`] when another snapshot of this id has
-    /// appeared, or [`SnapshotError::Io`]; nothing is left behind then.
+    /// appeared, [`SnapshotError::Io`] or [`SnapshotError::Objects`]; nothing that could be removed is left behind then.
     pub fn finish(mut self) -> Result<Manifest, SnapshotError> {
         self.is_next("")?;
         let now = SystemTime::now()
@@ -141,9 +142,9 @@ impl Writer {
             draft: self.draft.clone(),
             tables: std::mem::take(&mut self.tables),
         };
+        let folder = self.local.folder();
         let io = SnapshotError::io;
-        let mut text =
-            serde_json::to_vec_pretty(&manifest).map_err(|e| io(&self.folder)(e.into()))?;
+        let mut text = serde_json::to_vec_pretty(&manifest).map_err(|e| io(folder)(e.into()))?;
         text.push(b'\n');
         self.sums
             .0
@@ -152,23 +153,13 @@ impl Writer {
             (sums::MANIFEST, text),
             (sums::SUMS, self.sums.text().into_bytes()),
         ] {
-            let file = self.folder.join(name);
+            let file = folder.join(name);
             disk::write_new(&file, &text).map_err(io(&file))?;
         }
-        disk::sync_folder(&self.folder).map_err(io(&self.folder))?;
-        let target = self.place.join(&self.id);
-        // A rename takes the place of an empty folder, and of nothing else.
-        fs::rename(&self.folder, &target).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists
-            | io::ErrorKind::DirectoryNotEmpty
-            | io::ErrorKind::NotADirectory => SnapshotError::Id {
-                snapshot: self.id.clone(),
-                problem: "it is taken".to_owned(),
-            },
-            _ => io(&target)(e),
-        })?;
+        let names = self.sums.0.keys().map(String::as_str);
+        let names: Vec<&str> = names.chain([sums::SUMS]).collect();
+        self.home.finish(&self.id, &names, &mut self.local)?;
         self.is_finished = true;
-        disk::sync_folder(&self.place).map_err(io(&self.place))?;
         Ok(manifest)
     }
 }
@@ -176,8 +167,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.is_finished {
-            // What cannot be removed now is swept away later: it has the name of something unfinished.
-            let _ = fs::remove_dir_all(&self.folder);
+            self.home.abandon(&self.id, &self.local);
         }
     }
 }
@@ -267,7 +257,7 @@ impl TableWriter<'_> {
             none => {
                 let layout = gone_layout(&self.table)?;
                 let name = format!("{}.gone.parquet", self.name);
-                none.insert(Output::create(&self.writer.folder, &name, layout)?)
+                none.insert(Output::create(self.writer.local.folder(), &name, layout)?)
             }
         };
         for (key, version) in keys {

@@ -3,6 +3,7 @@
 
 pub mod bounds;
 pub mod compare;
+pub mod doctor;
 pub mod draft;
 pub mod fingerprint;
 pub mod lag;

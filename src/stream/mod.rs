@@ -130,6 +130,17 @@ impl Log {
             }),
         }
     }
+
+    /// A setting of the cluster's brokers; `None` for an archive, and where we may not look.
+    ///
+    /// # Errors
+    /// As [`Log::topic`].
+    pub fn cluster_setting(&self, name: &str) -> Result<Option<String>, StreamError> {
+        match self {
+            Log::Kafka(kafka) => kafka.cluster_setting(name),
+            Log::Archive(_) => Ok(None),
+        }
+    }
 }
 
 /// What to do after a record.

@@ -42,6 +42,8 @@ pub struct Topic {
     pub delete_retention_ms: Option<u64>,
     /// How long records stay, in milliseconds, -1 for ever; `None` if not known.
     pub retention_ms: Option<i64>,
+    /// How large a partition grows before its oldest records go, in bytes, -1 without a bound; `None` if not known.
+    pub retention_bytes: Option<i64>,
     /// The id of the cluster; `None` for an archive.
     pub cluster_id: Option<String>,
 }

@@ -5,6 +5,8 @@ mod commands;
 mod damage;
 mod interop;
 mod killed;
+#[cfg(feature = "object-store")]
+mod objects;
 mod round_trip;
 mod values;
 

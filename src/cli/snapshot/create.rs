@@ -87,7 +87,7 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit> 
     }
     let act = format!(
         "this stages what the log says, and writes a snapshot into {}",
-        wired.snapshots.folder().display()
+        wired.snapshots
     );
     let permit = args.consent.to_write(&wired.name, &act)?;
     let options = Options {

@@ -35,7 +35,7 @@ pub(super) async fn tables(playbook: &Playbook, systems: &Systems) -> Result<Tab
     let (mut unknown, mut refusals) = (Vec::new(), Vec::new());
     for source in &playbook.sources {
         let mut known = Vec::new();
-        known.extend(snapshot(&Place::open(&playbook.snapshots), source)?);
+        known.extend(snapshot(&super::place(&playbook.snapshots)?, source)?);
         known.extend(topic(systems, source).await?);
         known.extend(written(systems.staging(), source));
         refusals.extend(disagreement(source, &known));

@@ -10,7 +10,7 @@ use crate::limits;
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
-    Log as WrittenLog, Playbook,
+    Log as WrittenLog, Playbook, Snapshots,
 };
 use crate::snapshot::Place;
 use crate::store::down::Down;
@@ -97,7 +97,7 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
     Ok(Wired {
         name: playbook.name.clone(),
         views: wired,
-        snapshots: Place::open(&playbook.snapshots),
+        snapshots: place(&playbook.snapshots)?,
         cutover: cutover(&playbook),
         repairs_max: playbook.limits.repairs_max.map(select::of_written),
         deletes_max: playbook.limits.deletes_max.map(select::of_written),
@@ -146,7 +146,15 @@ pub(super) fn name_of(path: &Path) -> String {
 /// The playbook's name, and the place of its snapshots, which needs no system to be looked at.
 pub(super) fn snapshots(path: &Path) -> Result<(String, Place)> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
-    Ok((playbook.name, Place::open(&playbook.snapshots)))
+    let place = place(&playbook.snapshots)?;
+    Ok((playbook.name, place))
+}
+
+fn place(written: &Snapshots) -> Result<Place> {
+    match written {
+        Snapshots::Folder(folder) => Ok(Place::open(folder)),
+        Snapshots::Url(url) => Ok(Place::at(url)?),
+    }
 }
 
 /// Opens the read store alone: what was written into it needs no primary to be looked at or taken back.

@@ -11,13 +11,13 @@ mod source;
 mod values;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_yaml::Value;
 
 pub(super) use self::later::Later;
 use self::reader::Reader;
-use super::checked::{Bound, Cutover, Database, Limits, Playbook, Scalar, Test, View};
+use super::checked::{Bound, Cutover, Database, Limits, Playbook, Scalar, Snapshots, Test, View};
 use super::marks::Marks;
 use super::problem::Findings;
 use super::raw;
@@ -75,7 +75,7 @@ pub(super) fn playbook(
     let staging = staging(reader, raw.staging);
     let snapshots = snapshots(reader, raw.snapshots);
     Some(Playbook {
-        snapshots: snapshots.join(name.as_deref()?),
+        snapshots: snapshots?.of(name.as_deref()?),
         name: name?,
         file: file.to_path_buf(),
         primary: primary?,
@@ -133,16 +133,38 @@ fn name(reader: &mut Reader<'_>, field: Field<Text>) -> Option<String> {
     Some(name)
 }
 
-/// The folder that holds the snapshots of this playbook and perhaps of others.
-fn snapshots(reader: &mut Reader<'_>, field: Field<Text>) -> PathBuf {
+/// Where the snapshots of this playbook and perhaps of others are.
+fn snapshots(reader: &mut Reader<'_>, field: Field<Text>) -> Option<Snapshots> {
     let written = reader.text("snapshots", field);
-    if written.as_ref().is_some_and(|path| path.contains("://")) {
-        let fix = "name a folder, relative to that of the playbook";
-        reader.problem("snapshots", "is a URL; snapshots are kept in a folder", fix);
-    }
-    reader
-        .folder
-        .join(written.as_deref().unwrap_or("snapshots"))
+    let written = written.as_deref().unwrap_or("snapshots");
+    let Some((scheme, rest)) = written.split_once("://") else {
+        return Some(Snapshots::Folder(reader.folder.join(written)));
+    };
+    let is_known = match scheme {
+        "s3" => rest.starts_with(|c: char| c.is_ascii_alphanumeric()),
+        "file" => rest.starts_with('/'),
+        _ => false,
+    };
+    let (what, fix) = if !is_known {
+        (
+            "is a URL of no object store that trueup knows",
+            "write s3://bucket/prefix or file:///folder, or name a folder, relative to that of the playbook",
+        )
+    } else if rest.contains(['@', '?', '#']) {
+        (
+            "says more than a bucket and a prefix",
+            "write s3://bucket/prefix; credentials, region and endpoint come from the environment (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT …)",
+        )
+    } else if !cfg!(feature = "object-store") {
+        (
+            "is in an object store, and this trueup was built without them",
+            "build it with `--features object-store`, or name a folder, relative to that of the playbook",
+        )
+    } else {
+        return Some(Snapshots::Url(written.trim_end_matches('/').to_owned()));
+    };
+    reader.problem("snapshots", what, fix);
+    None
 }
 
 fn primary(reader: &mut Reader<'_>, field: Field<Section<raw::Primary>>) -> Option<Database> {

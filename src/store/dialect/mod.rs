@@ -3,6 +3,7 @@
 pub mod postgres;
 pub mod postgres_build;
 pub mod postgres_catalog;
+pub mod postgres_doctor;
 pub mod postgres_hanging;
 pub mod postgres_hash;
 pub mod postgres_load;

@@ -83,6 +83,7 @@ impl Archive {
             cleanup: Cleanup::Unknown,
             delete_retention_ms: None,
             retention_ms: None,
+            retention_bytes: None,
             cluster_id: None,
         })
     }

@@ -76,6 +76,7 @@ pub(super) struct Policy {
     pub(super) cleanup: Cleanup,
     pub(super) delete_retention_ms: Option<u64>,
     pub(super) retention_ms: Option<i64>,
+    pub(super) retention_bytes: Option<i64>,
 }
 
 /// The connection that questions go through.
@@ -265,23 +266,46 @@ impl Client {
         self.asker.client().fetch_cluster_id(ANSWER_WAIT)
     }
 
+    fn admin(&self) -> Result<&AdminClient<Ears>, StreamError> {
+        if let Some(admin) = self.admin.get() {
+            return Ok(admin);
+        }
+        let made = AdminClient::from_config_and_context(&self.config.admin(), self.ears.clone())
+            .map_err(|error| self.config.refused(&error))?;
+        Ok(self.admin.get_or_init(|| made))
+    }
+
+    /// A setting of the brokers, as the first of them has it; `None` where we may not look.
+    pub(super) fn broker_setting(&self, name: &str) -> Result<Option<String>, StreamError> {
+        let metadata = self.ask("looking up the brokers", |asker, wait| {
+            asker.fetch_metadata(None, wait)
+        })?;
+        let Some(broker) = metadata.brokers().first().map(|b| b.id()) else {
+            return Ok(None);
+        };
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_WAIT));
+        let asked = [ResourceSpecifier::Broker(broker)];
+        match block_on(self.admin()?.describe_configs(&asked, &options)) {
+            Ok(answer) => {
+                let settings = answer.into_iter().next().and_then(Result::ok);
+                let setting = settings.and_then(|s| s.get(name).and_then(|e| e.value.clone()));
+                Ok(setting)
+            }
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => Ok(None),
+            Err(error) => Err(self.failed("looking up the settings of a broker", &error)),
+        }
+    }
+
     /// How a topic treats old records; unknown, with a warning, where we may not look.
     pub(super) fn policy(&self, topic: &str) -> Result<Policy, StreamError> {
         let what = format!("looking up the settings of topic {topic}");
-        let admin = match self.admin.get() {
-            Some(admin) => admin,
-            None => {
-                let made =
-                    AdminClient::from_config_and_context(&self.config.admin(), self.ears.clone())
-                        .map_err(|error| self.config.refused(&error))?;
-                self.admin.get_or_init(|| made)
-            }
-        };
+        let admin = self.admin()?;
         let options = AdminOptions::new().request_timeout(Some(ANSWER_WAIT));
         let unknown = Policy {
             cleanup: Cleanup::Unknown,
             delete_retention_ms: None,
             retention_ms: None,
+            retention_bytes: None,
         };
         let answer =
             match block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options)) {
@@ -304,6 +328,7 @@ impl Client {
             cleanup: value("cleanup.policy").map_or(Cleanup::Unknown, cleanup),
             delete_retention_ms: value("delete.retention.ms").and_then(|value| value.parse().ok()),
             retention_ms: value("retention.ms").and_then(|value| value.parse().ok()),
+            retention_bytes: value("retention.bytes").and_then(|value| value.parse().ok()),
         })
     }
 }

@@ -11,6 +11,14 @@ use super::config::Reader;
 use super::{Kafka, client, raw};
 
 impl Kafka {
+    /// See [`super::super::Log::cluster_setting`].
+    ///
+    /// # Errors
+    /// As [`Kafka::topic`].
+    pub fn cluster_setting(&self, name: &str) -> Result<Option<String>, StreamError> {
+        self.client.broker_setting(name)
+    }
+
     /// See [`super::super::Log::group`].
     ///
     /// # Errors

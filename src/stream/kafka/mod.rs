@@ -122,6 +122,7 @@ impl Kafka {
             cleanup: policy.cleanup,
             delete_retention_ms: policy.delete_retention_ms,
             retention_ms: policy.retention_ms,
+            retention_bytes: policy.retention_bytes,
             cluster_id: self.client.cluster_id(),
         })
     }
