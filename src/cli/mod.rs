@@ -14,6 +14,7 @@ mod lag;
 mod metrics;
 mod reconcile;
 mod replay;
+mod rollback;
 mod runs;
 mod snapshot;
 mod undo;
@@ -56,6 +57,7 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Runs(runs::Args),
     Undo(undo::Args),
+    Rollback(rollback::Args),
     Init(init::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -86,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Runs(args) => on_runtime(runs::run(args, &context)),
         Command::Snapshot(snapshot) => on_runtime(snapshot::run(snapshot, &context)),
         Command::Undo(args) => on_runtime(undo::run(args, &context)),
+        Command::Rollback(args) => on_runtime(rollback::run(args, &context)),
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),
         Command::Doctor(args) => on_runtime(doctor::run(args, &context)),

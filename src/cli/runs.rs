@@ -119,19 +119,13 @@ fn shown(record: RunRecord) -> Run {
     }
 }
 
-/// Whether a record is of this run: one run that builds several tables records each as its own.
-fn is_of(record: &RunRecord, run: &str) -> bool {
-    let rest = record.id.strip_prefix(run);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-}
-
 async fn abort(args: &AbortArgs, context: &Context) -> Result<Exit> {
     let stores = wiring::open_stores(&args.playbook).await?;
     let cutover = wiring::cutover_of(&args.playbook)?;
     let mut dead = Vec::new();
     for store in &stores {
         for record in store.runs().await? {
-            if !is_of(&record, &args.run) || record.state != RunState::Running.word() {
+            if !record.is_of(&args.run) || record.state != RunState::Running.word() {
                 continue;
             }
             if record.alive {

@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod progress;
 pub mod reconcile;
 pub mod replay;
+pub mod rollback;
 pub mod runs;
 pub mod snapshot;
 pub mod table;

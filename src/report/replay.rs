@@ -281,7 +281,9 @@ pub struct DoneView {
 }
 
 impl DoneView {
-    fn text(&self) -> String {
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut out = String::new();
         if let Some((locked_ms, attempts)) = self.swapped {
             out.push_str(&format!(
@@ -305,7 +307,9 @@ impl DoneView {
         out
     }
 
-    fn json(&self) -> Value {
+    /// As JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
         json!({
             "view": self.view, "table": self.table, "run": self.run, "old_table": self.old, "kept": self.kept,
             "swap_locked_ms": self.swapped.map(|(ms, _)| ms), "warnings": self.warnings,

@@ -246,6 +246,9 @@ impl Acts for Store {
         each!(self.pauses().await)
     }
 
+    async fn held(&self, run: &str) -> Result<Held, StoreError> {
+        each!(self.held(run).await)
+    }
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         each!(self.memos(run).await)
     }
@@ -275,10 +278,10 @@ impl Acts for Store {
     async fn swap_back(
         &self,
         permit: &WritePermit,
-        start: &Start,
+        starts: &[Start],
         fence: &Fence<'_>,
-    ) -> Result<Swapped, StoreError> {
-        each!(self.swap_back(permit, start, fence).await)
+    ) -> Result<Vec<Swapped>, StoreError> {
+        each!(self.swap_back(permit, starts, fence).await)
     }
     async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {
         each!(self.old_tables().await)

@@ -29,7 +29,7 @@ pub use dispatch::{Engine, Store};
 pub use error::StoreError;
 pub use permit::WritePermit;
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
-pub use run::{Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
+pub use run::{Held, Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
 pub use state::{Settled, StateBatch, StateStream};
 pub use swap::{Blocker, Fence, Obstacle, OldTable, Still, Swapped};
@@ -383,6 +383,8 @@ pub trait Acts {
     async fn pause(&self, permit: &WritePermit, run: &str, paused: bool) -> Result<(), StoreError>;
     /// Runs that paused the projector and died before it was resumed.
     async fn pauses(&self) -> Result<Vec<Unfinished>, StoreError>;
+    /// How far the table of a run holds the log; nothing of a run that there is not.
+    async fn held(&self, run: &str) -> Result<Held, StoreError>;
     /// What the loads of a run remember, by table.
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError>;
     /// Appends a batch and where the load then stands in one transaction.
@@ -431,14 +433,14 @@ pub trait Acts {
         shadows: &[Shadow],
         fence: &Fence<'_>,
     ) -> Result<Vec<Swapped>, StoreError>;
-    /// Puts the old table that run `start.reverts` has kept back in its place, by the same swap; the run is one that
-    /// [`Acts::start`] began. Its rows are as they were: who wants newer ones writes them into it before.
+    /// Puts the old tables that runs have kept (`reverts` of each) back in their places, by the same swap; the runs that do it
+    /// are those that [`Acts::start`] began. The rows are as they were: who wants newer ones writes them into the tables before.
     async fn swap_back(
         &self,
         permit: &WritePermit,
-        start: &Start,
+        starts: &[Start],
         fence: &Fence<'_>,
-    ) -> Result<Swapped, StoreError>;
+    ) -> Result<Vec<Swapped>, StoreError>;
     /// The old tables that swaps have left, oldest first.
     async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError>;
     /// Drops the old table of a run, and notes that in its record; nothing that depends on the table goes with it. Gives the

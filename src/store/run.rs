@@ -1,6 +1,6 @@
 //! Runs, as the read store's own tables record them.
 
-use super::TableName;
+use super::{NextOffset, TableName};
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,24 @@ pub struct RunRecord {
     pub old_table: Option<String>,
     /// When that table was dropped.
     pub old_dropped_at: Option<String>,
+}
+
+impl RunRecord {
+    /// Whether it is of this run: one that builds several tables records each as its own.
+    #[must_use]
+    pub fn is_of(&self, run: &str) -> bool {
+        let rest = self.id.strip_prefix(run);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    }
+}
+
+/// How far the table of a run holds the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// What its offsets are bound to.
+    pub binding: Option<String>,
+    /// The offsets, as its loads or its swap recorded them; none where neither did.
+    pub next: Vec<NextOffset>,
 }
 
 /// What a run's record says of it while it is underway.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::TableName;
+use super::{NextOffset, TableName};
 
 /// Something on a table that the swap cannot carry over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct OldTable {
     pub bytes: u64,
 }
 
-/// Whether nobody writes the live tables, asked again under the locks of the swap.
+/// The moment of a swap: that nobody writes the live tables, asked again under its locks, and how far its tables then are.
 pub struct Fence<'a> {
     /// The role whose sessions must be gone.
     pub writer_role: Option<&'a str>,
@@ -83,6 +83,8 @@ pub struct Fence<'a> {
     pub checkpoint: Option<(&'a str, Vec<Vec<Option<String>>>)>,
     /// Asks whatever else knows; why not, when somebody may write.
     pub still: &'a Still<'a>,
+    /// How far the tables hold the log: recorded in the transaction with each run that has no positions of a load of its own.
+    pub holds: &'a [NextOffset],
     /// When the tries must end.
     pub until: Option<std::time::Instant>,
 }
@@ -99,6 +101,7 @@ impl Fence<'static> {
             writer_role: None,
             checkpoint: None,
             still: &|| Box::pin(async { Ok(()) }),
+            holds: &[],
             until: None,
         }
     }

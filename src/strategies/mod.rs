@@ -10,6 +10,7 @@ pub mod lag;
 pub mod load;
 pub mod reconcile;
 pub mod replay;
+pub mod rollback;
 pub mod settle;
 pub mod snapshot;
 pub mod tally;

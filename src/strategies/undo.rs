@@ -56,7 +56,8 @@ pub fn key(written: &Image, columns: &[Column]) -> Option<Key<'static>> {
 /// # Errors
 /// When there is no such run, or it repaired no rows in place.
 fn find(runs: Vec<RunRecord>, id: &str) -> Result<RunRecord, Refused> {
-    let repairs = |r: &RunRecord| r.kind != RunKind::Replay.word();
+    let of_rows = [RunKind::Reconcile, RunKind::Undo].map(RunKind::word);
+    let repairs = |r: &RunRecord| of_rows.contains(&r.kind.as_str());
     let found = match id {
         "latest" => runs.into_iter().rev().find(repairs),
         id => runs.into_iter().find(|r| r.id == id),
@@ -70,8 +71,9 @@ fn find(runs: Vec<RunRecord>, id: &str) -> Result<RunRecord, Refused> {
         return Ok(run);
     }
     Err(Refused::because(format!(
-        "run {} was a replay, which puts a whole table in another's place: there is no repair of a row to take back",
-        run.id
+        "run {} was a {}, which puts a whole table in another's place: there is no repair of a row to take back; `trueup rollback` \
+         brings the old table back",
+        run.id, run.kind
     )))
 }
 

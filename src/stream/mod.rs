@@ -125,9 +125,34 @@ impl Log {
     pub fn group(&self, name: &str, topics: &[&str]) -> Result<Group, StreamError> {
         match self {
             Log::Kafka(kafka) => kafka.group(name, topics),
-            Log::Archive(_) => Err(StreamError::Unsupported {
-                what: format!("an archive has no consumer groups (asked for \"{name}\")"),
-            }),
+            Log::Archive(_) => Err(no_groups(name)),
+        }
+    }
+
+    /// Every topic in which a consumer group has committed offsets.
+    ///
+    /// # Errors
+    /// As [`Log::group`].
+    pub fn group_topics(&self, name: &str) -> Result<Vec<String>, StreamError> {
+        match self {
+            Log::Kafka(kafka) => kafka.group_topics(name),
+            Log::Archive(_) => Err(no_groups(name)),
+        }
+    }
+
+    /// Sets the offsets (topic, partition, next offset) that the members of a consumer group go on at. The cluster refuses it
+    /// while the group has any.
+    ///
+    /// # Errors
+    /// As [`Log::group`].
+    pub fn set_group_offsets(
+        &self,
+        name: &str,
+        offsets: &[(String, i32, i64)],
+    ) -> Result<(), StreamError> {
+        match self {
+            Log::Kafka(kafka) => kafka.set_group_offsets(name, offsets),
+            Log::Archive(_) => Err(no_groups(name)),
         }
     }
 
@@ -140,6 +165,12 @@ impl Log {
             Log::Kafka(kafka) => kafka.cluster_setting(name),
             Log::Archive(_) => Ok(None),
         }
+    }
+}
+
+fn no_groups(name: &str) -> StreamError {
+    StreamError::Unsupported {
+        what: format!("an archive has no consumer groups (asked for \"{name}\")"),
     }
 }
 

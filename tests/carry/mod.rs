@@ -138,9 +138,10 @@ impl Reads {
         self.wait(async {
             self.store.start(&self.permit, &start).await?;
             self.store
-                .swap_back(&self.permit, &start, &trueup::store::Fence::none())
+                .swap_back(&self.permit, &[start], &trueup::store::Fence::none())
                 .await
         })
+        .map(|mut all| all.remove(0))
     }
 }
 

@@ -2,6 +2,7 @@
 //! poll. The projector is paused and resumed by commands of the playbook, as an operator would write them.
 
 mod operated;
+mod rollback;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;

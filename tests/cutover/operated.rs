@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::support::live::Live;
 use crate::support::projector::{Projector, Route, Setup, until_within};
+use crate::support::services::kafka_tool;
 use crate::support::{Ran, command, run, text};
 
 /// What somebody else does once the projector is paused.
@@ -127,6 +128,38 @@ impl Operated {
             one.joined(2);
             *intruder = Some(one);
         }
+    }
+
+    /// Stops the projector, as somebody would who does not want it back soon.
+    pub fn stop_projector(&self) {
+        std::fs::write(self.path("pause"), "").unwrap();
+        until_within(Duration::from_secs(30), "the projector stops", || {
+            !self.is_running()
+        });
+    }
+
+    pub fn start_projector(&self) {
+        std::fs::remove_file(self.path("pause")).unwrap();
+        until_within(Duration::from_secs(30), "the projector starts", || {
+            self.is_running()
+        });
+    }
+
+    /// The projector's group has offsets in another topic, too.
+    pub fn reads_as_well(&self, topic: &str) {
+        let to = ["--reset-offsets", "--to-earliest", "--execute"];
+        self.group_tool(&[&to[..], &["--topic", topic]].concat());
+    }
+
+    pub fn reads_no_more(&self, topic: &str) {
+        self.group_tool(&["--delete-offsets", "--topic", topic]);
+    }
+
+    fn group_tool(&self, args: &[&str]) {
+        let group = &self.shared.setup.group;
+        let whose = ["--bootstrap-server", &self.live.brokers, "--group", group];
+        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        kafka_tool(class, &[&whose[..], args].concat());
     }
 
     pub fn is_running(&self) -> bool {

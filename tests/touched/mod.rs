@@ -271,7 +271,7 @@ impl Recorded {
 pub async fn staging(systems: &Systems, views: &[View], run: &str) -> Plan {
     let options = Options {
         begin: Begin::Zero,
-        stage_only: true,
+        into: trueup::strategies::replay::Destination::Aside,
         until: Vec::new(),
         no_swap: true,
         no_check: true,

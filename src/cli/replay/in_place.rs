@@ -7,7 +7,7 @@ use crate::cli::context::Format;
 use crate::cli::{Context, Exit, flags, wiring};
 use crate::limits;
 use crate::strategies::bounds::Bound;
-use crate::strategies::replay::{self, Begin, Options, in_place};
+use crate::strategies::replay::{self, Begin, Destination, Options, in_place};
 use crate::strategies::{Origin, Refused, reconcile};
 
 /// What a replay in place is asked.
@@ -64,7 +64,7 @@ pub(super) async fn run(
     };
     let options = Options {
         begin: Begin::Offsets(begin),
-        stage_only: true,
+        into: Destination::Live,
         until: Vec::new(),
         no_swap: true,
         no_check: true,

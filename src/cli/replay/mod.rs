@@ -16,7 +16,7 @@ use super::{Context, Exit, wiring};
 use crate::snapshot::Place;
 use crate::strategies::bounds::Bound;
 use crate::strategies::replay::base::Base;
-use crate::strategies::replay::{self, Begin, Cutover, Options, Pausing, Plan};
+use crate::strategies::replay::{self, Begin, Cutover, Destination, Options, Pausing, Plan};
 use crate::strategies::{Refused, blocking};
 
 /// Rebuild views from the log
@@ -89,12 +89,15 @@ pub(super) struct Shadowed {
     /// Swap only when this file is gone; until then, keep the shadows up to date
     #[arg(long, value_name = "FILE")]
     cutover_file: Option<PathBuf>,
+    /// Bring the tables to the end of the log, and set the offsets of the projector's group to it: for a projector that cannot
+    /// get there; only when all that its group reads is in this replay
+    #[arg(long, conflicts_with_all = ["view", "until", "no_swap"])]
+    hand_over: bool,
 }
 
 /// How the projector is paused: by the playbook's commands, else by asking, where somebody can be asked.
-fn cutover(wired: &wiring::Wired, shadowed: &Shadowed) -> Cutover {
+pub(super) fn pausing(wired: &wiring::Wired) -> Cutover {
     let mut cutover = wired.cutover.clone();
-    cutover.postpone.clone_from(&shadowed.cutover_file);
     if cutover.pausing.is_none() && consent::can_ask() {
         cutover.pausing = Some(Pausing::ByHand(Arc::new(consent::wait_for)));
     }
@@ -221,12 +224,16 @@ async fn into_shadows(
     };
     let options = Options {
         begin,
-        stage_only: false,
+        into: Destination::Shadows,
         no_swap: shadowed.no_swap || shadowed.until.is_some(),
         no_check: shadowed.no_check,
         deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
         until,
-        cutover: cutover(wired, shadowed),
+        cutover: Cutover {
+            postpone: shadowed.cutover_file.clone(),
+            hand_over: shadowed.hand_over,
+            ..pausing(wired)
+        },
     };
     let plan = replay::plan(
         &wired.systems,

@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, replay as bases, wiring};
 use crate::limits;
 use crate::report::made as report;
 use crate::strategies::bounds::Bound;
-use crate::strategies::replay::{self, Begin, Plan};
+use crate::strategies::replay::{self, Begin, Destination, Plan};
 use crate::strategies::snapshot::{self, Options, Outcome};
 use crate::strategies::{Applied, Refused};
 
@@ -170,7 +170,7 @@ async fn newest(wired: &wiring::Wired, context: &Context) -> Result<Begin> {
 async fn plan(wired: &wiring::Wired, begin: Begin) -> Result<Plan> {
     let options = replay::Options {
         begin,
-        stage_only: true,
+        into: Destination::Aside,
         until: Vec::new(),
         no_swap: true,
         no_check: true,

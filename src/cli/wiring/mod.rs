@@ -133,7 +133,7 @@ fn cutover(playbook: &Playbook) -> Cutover {
         }),
         pause_max: written.pause_max.unwrap_or(limits::PAUSE_MAX),
         writer_role: written.writer_role.clone(),
-        postpone: None,
+        ..Cutover::default()
     }
 }
 

@@ -266,25 +266,34 @@ pub fn copy_gone(shadow: &Shadow) -> String {
 /// The run's next offsets; nothing without any.
 #[must_use]
 pub fn positions(run: &str, next: &[NextOffset]) -> String {
-    let run = string(run);
     if next.is_empty() {
         return String::new();
     }
-    let rows: Vec<String> = next
-        .iter()
-        .map(|n| {
-            format!(
-                "({run}, {}, {}, {})",
-                string(&n.topic),
-                n.partition,
-                n.offset
-            )
-        })
-        .collect();
     format!(
-        "INSERT INTO trueup.position (run, topic, partition, next_offset) VALUES {} \
+        "INSERT INTO trueup.position (run, topic, partition, next_offset) {} \
          ON CONFLICT (run, topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset",
-        rows.join(", ")
+        position_rows(run, next)
+    )
+}
+
+fn position_rows(run: &str, next: &[NextOffset]) -> String {
+    let run = string(run);
+    let row = |n: &NextOffset| {
+        let topic = string(&n.topic);
+        format!("({run}, {topic}, {}, {})", n.partition, n.offset)
+    };
+    let rows: Vec<String> = next.iter().map(row).collect();
+    format!("VALUES {}", rows.join(", "))
+}
+
+/// How far a table holds the log, for a run that recorded no load of its own; `next` is not empty.
+#[must_use]
+pub fn holds(run: &str, next: &[NextOffset]) -> String {
+    format!(
+        "INSERT INTO trueup.position (run, topic, partition, next_offset) SELECT * FROM ({}) AS held \
+         WHERE NOT EXISTS (SELECT FROM trueup.position WHERE run = {})",
+        position_rows(run, next),
+        string(run)
     )
 }
 

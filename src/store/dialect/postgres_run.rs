@@ -104,6 +104,16 @@ pub fn ended(run: &str, state: RunState) -> String {
     )
 }
 
+/// Ends a run that swapped nothing: what it made ready for an old table goes.
+#[must_use]
+pub fn closed(run: &str, state: RunState) -> String {
+    format!(
+        "DROP SCHEMA IF EXISTS {} RESTRICT; {}",
+        quoted(&super::postgres_load::old_schema(run)),
+        ended(run, state)
+    )
+}
+
 /// Records a run. One of this id that was given up, because it had hardly begun, begins anew.
 #[must_use]
 pub fn record(start: &Start) -> String {
@@ -268,6 +278,16 @@ pub fn note(run: &str, binding: Option<&str>, stage: &str) -> String {
 pub fn beat(run: &str, lease: i32) -> String {
     format!(
         "UPDATE trueup.run SET heartbeat_at = clock_timestamp() WHERE id = {} AND lease = {lease} AND state = 'running'",
+        string(run)
+    )
+}
+
+/// How far a run has read: what it is bound to, topic, partition, next offset. Older versions bind to nothing.
+#[must_use]
+pub fn held(run: &str) -> String {
+    format!(
+        "SELECT to_jsonb(r)->>'binding', p.topic, p.partition, p.next_offset FROM trueup.run AS r \
+         LEFT JOIN trueup.position AS p ON p.run = r.id WHERE r.id = {} ORDER BY 2, 3",
         string(run)
     )
 }

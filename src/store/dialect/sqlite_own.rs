@@ -83,6 +83,10 @@ pub fn remember(column: &str) -> String {
     )
 }
 
+/// How far a run has read: what it is bound to, topic, partition, next offset.
+pub const HELD: &str = "SELECT r.binding, p.topic, p.`partition`, p.next_offset FROM main.trueup_run AS r \
+     LEFT JOIN main.trueup_position AS p ON p.run = r.id WHERE r.id = ? ORDER BY 2, 3";
+
 /// What the loads of a run remember: table and both memos.
 pub const MEMOS: &str = "SELECT table_name, loaded, settled FROM main.trueup_load WHERE run = ?";
 

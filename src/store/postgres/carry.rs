@@ -10,8 +10,8 @@ use super::swap::{Afterwards, Exchange, Exchanging};
 use super::{Fence, Postgres, StoreError, affected, all, catalog, execute, fail, get, one, read};
 use crate::store::dialect::postgres_swap::{self as swaps, Taking};
 use crate::store::dialect::{
-    postgres_hanging as hanging, postgres_obstacles as obstacles, postgres_run as runs,
-    postgres_twin as twins,
+    postgres_hanging as hanging, postgres_load as load, postgres_obstacles as obstacles,
+    postgres_run as runs, postgres_twin as twins,
 };
 
 /// No row is looked at under the locks of a swap, but as many as there are afterwards.
@@ -52,6 +52,10 @@ impl Postgres {
         for taking in takings {
             if let Some(run) = &taking.reverts {
                 execute(tx, &swaps::no_longer_kept(run)).await?;
+            }
+            let holds = exchanging.fence.holds;
+            if !holds.is_empty() {
+                execute(tx, &load::holds(&taking.run, holds)).await?;
             }
             if affected(tx, &swaps::exchange(taking)).await? != 1 {
                 let problem = format!("run {} is not running any more", taking.run);

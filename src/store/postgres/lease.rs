@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::run::unlock;
 use super::{Postgres, StoreError, TableName, affected, all, execute, get, one};
 use crate::store::dialect::{postgres_load as load, postgres_run as sql};
-use crate::store::{Memo, Note, Unfinished};
+use crate::store::{Held, Memo, NextOffset, Note, Unfinished};
 
 /// Time between two signs of life.
 const BEAT_EVERY: Duration = Duration::from_secs(10);
@@ -247,6 +247,23 @@ impl Postgres {
             .await?;
         open.retain(|run| !run.alive);
         Ok(open)
+    }
+
+    pub(super) async fn read_held(&self, run: &str) -> Result<Held, StoreError> {
+        let asked = sql::held(run);
+        let rows = self.ask("reading how far a run had read", &asked).await?;
+        let mut held = Held::default();
+        for row in &rows {
+            held.binding = get(row, 0)?;
+            if let Some(topic) = get(row, 1)? {
+                held.next.push(NextOffset {
+                    topic,
+                    partition: get(row, 2)?,
+                    offset: get(row, 3)?,
+                });
+            }
+        }
+        Ok(held)
     }
 
     pub(super) async fn read_memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {

@@ -27,9 +27,9 @@ use self::ask::{affected, all, execute, get, one};
 use super::dialect::postgres_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState,
-    Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName,
-    Target, Unfinished, Write, WritePermit,
+    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord,
+    RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped,
+    TableName, Target, Unfinished, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -278,6 +278,10 @@ impl Acts for Postgres {
         self.read_pauses().await
     }
 
+    async fn held(&self, run: &str) -> Result<Held, StoreError> {
+        self.read_held(run).await
+    }
+
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         self.read_memos(run).await
     }
@@ -314,10 +318,10 @@ impl Acts for Postgres {
     async fn swap_back(
         &self,
         _permit: &WritePermit,
-        start: &Start,
+        starts: &[Start],
         fence: &Fence<'_>,
-    ) -> Result<Swapped, StoreError> {
-        self.put_back(start, fence).await
+    ) -> Result<Vec<Swapped>, StoreError> {
+        self.put_back(starts, fence).await
     }
 
     async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {

@@ -16,9 +16,24 @@ const DROP_LIMITS: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_ti
 impl Postgres {
     pub(super) async fn put_back(
         &self,
-        start: &Start,
+        starts: &[Start],
         fence: &Fence<'_>,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<Vec<Swapped>, StoreError> {
+        let mut takings = Vec::with_capacity(starts.len());
+        for start in starts {
+            takings.push(self.come_back(start).await?);
+        }
+        self.take_places(&Exchanging {
+            takings: &takings,
+            try_out: &[],
+            finish: &[],
+            fence,
+        })
+        .await
+    }
+
+    /// An old table, dressed as the one that it will replace.
+    async fn come_back(&self, start: &Start) -> Result<Taking, StoreError> {
         let reverts = start.reverts.as_deref().unwrap_or_default();
         let act = format!("taking the swap of run {reverts} back");
         let fail = |e| self.fail(&act, e);
@@ -43,22 +58,13 @@ impl Postgres {
             .map_err(fail)?;
         self.dress(start.table_id, &from, &mut tx, &act).await?;
         tx.commit().await.map_err(fail)?;
-        let taking = Taking {
+        Ok(Taking {
             run: start.run.clone(),
             place: start.table.clone(),
             id: start.table_id,
             from,
             reverts: Some(reverts.to_owned()),
-        };
-        let swapped = self
-            .take_places(&Exchanging {
-                takings: &[taking],
-                try_out: &[],
-                finish: &[],
-                fence,
-            })
-            .await?;
-        swapped.into_iter().next().ok_or_else(|| self.empty(&act))
+        })
     }
 
     pub(super) async fn read_old_tables(&self) -> Result<Vec<OldTable>, StoreError> {

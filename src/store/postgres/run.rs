@@ -69,7 +69,7 @@ impl Postgres {
             leftovers.push_str(&if RunKind::builds(&kind) {
                 load::discard(&dead)
             } else {
-                sql::ended(&dead, RunState::Incomplete)
+                sql::closed(&dead, RunState::Incomplete)
             });
             leftovers.push(';');
         }
@@ -161,7 +161,7 @@ impl Postgres {
     pub(super) async fn finish_run(&self, run: &str, state: RunState) -> Result<(), StoreError> {
         let act = format!("ending run {run}");
         let mut connection = self.acquire().await?;
-        let ended = affected(&mut connection, &sql::ended(run, state)).await;
+        let ended = affected(&mut connection, &sql::closed(run, state)).await;
         self.release(run).await;
         if ended.map_err(|e| self.fail(&act, e))? == 1 {
             return Ok(());

@@ -42,9 +42,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord, RunState,
-    Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped, TableName,
-    Target, Unfinished, Write, WritePermit,
+    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord,
+    RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped,
+    TableName, Target, Unfinished, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -351,6 +351,10 @@ impl Acts for Sqlite {
         resume::pauses(self).await
     }
 
+    async fn held(&self, run: &str) -> Result<Held, StoreError> {
+        resume::held(self, run).await
+    }
+
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         resume::memos(self, run).await
     }
@@ -388,13 +392,12 @@ impl Acts for Sqlite {
     async fn swap_back(
         &self,
         _: &WritePermit,
-        start: &Start,
+        _: &[Start],
         _: &Fence<'_>,
-    ) -> Result<Swapped, StoreError> {
-        Err(StoreError::Refused(format!(
-            "{}: a swap in SQLite exchanges contents in place and keeps no old table",
-            start.table
-        )))
+    ) -> Result<Vec<Swapped>, StoreError> {
+        Err(StoreError::Refused(
+            "a swap in SQLite exchanges contents in place and keeps no old table".to_owned(),
+        ))
     }
 
     async fn old_tables(&self) -> Result<Vec<OldTable>, StoreError> {

@@ -4,13 +4,15 @@ use sqlx::SqliteConnection;
 
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_own as dialect;
-use crate::store::{Memo, Note, RunState, Shadow, StoreError, TableName, Unfinished};
+use crate::store::{
+    Held, Memo, NextOffset, Note, RunState, Shadow, StoreError, TableName, Unfinished,
+};
 
 use super::error::{Doing, failed};
 use super::load::execute;
 use super::lock::RunLock;
 use super::run::{close, own_version};
-use super::{Sqlite, fetch, maybe, stage, words};
+use super::{Sqlite, fetch, int, maybe, stage, words};
 
 fn text(text: &str) -> Bind {
     Bind::Text(text.to_owned())
@@ -136,6 +138,24 @@ pub(super) async fn pauses(store: &Sqlite) -> Result<Vec<Unfinished>, StoreError
         alive: RunLock::is_held(&store.file.path, &words(row, 4)),
     };
     Ok(rows.iter().map(read).filter(|u| !u.alive).collect())
+}
+
+pub(super) async fn held(store: &Sqlite, run: &str) -> Result<Held, StoreError> {
+    let doing = store.file.doing("", "reading how far a run had read");
+    let mut session = store.reader().await?;
+    let rows = fetch(&mut session, dialect::HELD, vec![text(run)]).await;
+    let rows = rows.map_err(|e| failed(doing, &e))?;
+    let next = |row| {
+        Some(NextOffset {
+            topic: maybe(row, 1)?,
+            partition: i32::try_from(int(row, 2)).ok()?,
+            offset: int(row, 3),
+        })
+    };
+    Ok(Held {
+        binding: rows.first().and_then(|row| maybe(row, 0)),
+        next: rows.iter().filter_map(next).collect(),
+    })
 }
 
 pub(super) async fn memos(store: &Sqlite, run: &str) -> Result<Vec<Memo>, StoreError> {

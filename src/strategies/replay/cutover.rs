@@ -1,21 +1,22 @@
 //! The cutover: the projector is paused, the shadows are brought to exactly where it is, and take the tables' places; then it
-//! goes on where it was. A pause is journalled before it begins, and closed whatever happens.
+//! goes on where it was.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
+use super::at_rest::{AtRest, passes};
 use super::projector::{self, Standing};
 use super::run::Run;
 use crate::crash_point;
 use crate::limits;
 use crate::store::{Acts, Fence, Shadow, Store, StoreError, Swapped, WritePermit};
-use crate::strategies::{Applied, Refused, blocking};
+use crate::strategies::{Refused, blocking};
 
 /// Shows a request to the operator, and returns once it was answered.
 pub type Ask = Arc<dyn Fn(&str) -> Result<()> + Send + Sync>;
@@ -54,6 +55,8 @@ pub struct Cutover {
     pub writer_role: Option<String>,
     /// While this file exists the shadows are only kept up to date.
     pub postpone: Option<PathBuf>,
+    /// Whether the shadows go to the end of the log, and the projector's offsets with them: it cannot get there by itself.
+    pub hand_over: bool,
 }
 
 impl Default for Cutover {
@@ -63,6 +66,7 @@ impl Default for Cutover {
             pause_max: limits::PAUSE_MAX,
             writer_role: None,
             postpone: None,
+            hand_over: false,
         }
     }
 }
@@ -77,7 +81,7 @@ pub struct CutOver {
 }
 
 impl Pausing {
-    async fn pause(&self, within: Duration) -> Result<()> {
+    pub(super) async fn pause(&self, within: Duration) -> Result<()> {
         match self {
             Pausing::Commands { pause, .. } => shell(pause, within)
                 .await
@@ -88,7 +92,7 @@ impl Pausing {
         }
     }
 
-    async fn resume(&self) -> Result<()> {
+    pub(super) async fn resume(&self) -> Result<()> {
         match self {
             Pausing::Commands { resume, .. } => resume_by(resume).await,
             Pausing::ByHand(ask) => {
@@ -206,120 +210,46 @@ impl Run<'_> {
     }
 
     async fn one_cutover(&mut self, shadows: &[Shadow]) -> Result<CutOver> {
-        let (plan, permit, systems) = {
-            let pipeline = &self.pipeline;
-            (pipeline.plan, pipeline.permit, pipeline.systems)
+        let stop = self.pipeline.stop();
+        let pipeline = &self.pipeline;
+        let (plan, permit, systems) = (pipeline.plan, pipeline.permit, pipeline.systems);
+        let at_rest = AtRest {
+            systems,
+            permit,
+            run: &plan.run,
+            topics: plan.topics(),
+            cutover: &plan.options.cutover,
+            progress: pipeline.progress,
+            stop: &stop,
         };
-        let cutover = &plan.options.cutover;
-        let Some(who) = projector::activity(systems, &plan.topics()).await? else {
-            let swapped = self.swap_at_rest(shadows, None).await?;
-            return Ok(CutOver {
-                swapped,
-                paused_ms: None,
-            });
-        };
-        let Some(pausing) = &cutover.pausing else {
-            let reason = format!(
-                "the projector came back while the shadow was built: {who}; nothing was swapped"
-            );
-            return Err(Refused::because(reason).into());
-        };
-        self.pipeline.stage("pausing the projector")?;
-        systems.read_store.pause(permit, &plan.run, true).await?;
-        crash_point!("cutover.pausing");
-        let began = Instant::now();
-        let until = began + cutover.pause_max;
-        let outcome = match pausing.pause(cutover.pause_max).await {
-            Ok(()) => {
-                crash_point!("cutover.paused");
-                // What is waited for by hand takes as long as it takes.
-                let until = matches!(pausing, Pausing::Commands { .. }).then_some(until);
-                self.swap_at_rest(shadows, until).await
+        let work = async |until| {
+            let standing = at_rest.standing(until).await?;
+            self.catch_up_with(&standing).await?;
+            let swap =
+                async |fence: &Fence<'_>| systems.read_store.swap(permit, shadows, fence).await;
+            let holds = self.pipeline.next();
+            let swapped = at_rest.fenced(&standing, &holds, until, swap).await?;
+            if plan.options.cutover.hand_over {
+                projector::hand_over(systems, &holds).await?;
             }
-            Err(problem) => Err(problem),
+            Ok(swapped)
         };
-        crash_point!("cutover.swapped");
-        let resumed = pausing.resume().await;
-        let paused_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match (outcome, resumed) {
-            (outcome, Ok(())) => {
-                systems.read_store.pause(permit, &plan.run, false).await?;
-                let swapped = outcome?;
-                Ok(CutOver {
-                    swapped,
-                    paused_ms: Some(paused_ms),
-                })
-            }
-            (Ok(_), Err(problem)) => Err(problem.context("the swap is done")),
-            (Err(outcome), Err(problem)) => {
-                tracing::error!("{problem:#}");
-                Err(outcome)
-            }
-        }
+        let (swapped, paused_ms) = at_rest.meanwhile(work).await?;
+        Ok(CutOver { swapped, paused_ms })
     }
 
-    /// The projector rests, or is about to: the shadows are brought to where it is, and swapped in.
-    async fn swap_at_rest(
-        &mut self,
-        shadows: &[Shadow],
-        until: Option<Instant>,
-    ) -> Result<Vec<Swapped>> {
-        let (plan, permit, systems) = {
-            let pipeline = &self.pipeline;
-            (pipeline.plan, pipeline.permit, pipeline.systems)
-        };
-        let topics = plan.topics();
-        self.rests(&topics, until).await?;
-        let standing = projector::standing(systems, &topics).await?;
+    /// The projector rests: the shadows are brought to where it is.
+    async fn catch_up_with(&mut self, standing: &Standing) -> Result<()> {
         self.pipeline.stage("catching up with the projector")?;
         for _ in 0..limits::CATCH_UP_ROUNDS_MAX {
             if !self.follow().await? {
                 break;
             }
         }
-        self.not_ahead(&standing)?;
-        crash_point!("cutover.caught_up");
-        self.pipeline.stage("swapping")?;
-        let (log, group) = match &systems.applied {
-            Applied::ConsumerGroup(name) => (Some(systems.log().await?), name.clone()),
-            _ => (None, String::new()),
-        };
-        let still = || -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
-            let Some(log) = log.clone() else {
-                return Box::pin(async { Ok(()) });
-            };
-            let (group, topics, standing) = (group.clone(), topics.clone(), standing.clone());
-            Box::pin(async move {
-                let asked = tokio::task::spawn_blocking(move || {
-                    projector::still_at_rest(&log, &group, &topics, &standing)
-                });
-                asked.await.unwrap_or_else(|e| Err(e.to_string()))
-            })
-        };
-        let checkpoint = match &systems.applied {
-            Applied::Checkpoint(sql) => Some((sql.as_str(), systems.read_store.query(sql).await?)),
-            _ => None,
-        };
-        let fence = Fence {
-            writer_role: plan.options.cutover.writer_role.as_deref(),
-            checkpoint,
-            still: &still,
-            until,
-        };
-        Ok(systems.read_store.swap(permit, shadows, &fence).await?)
-    }
-
-    /// Waits until nobody is at work.
-    async fn rests(&self, topics: &[String], until: Option<Instant>) -> Result<()> {
-        let systems = self.pipeline.systems;
-        while let Some(who) = projector::activity(systems, topics).await? {
-            if until.is_none_or(|until| Instant::now() >= until) {
-                let problem = format!("the projector is not at rest: {who}");
-                return Err(StoreError::Busy { problem }.into());
-            }
-            self.pipeline.not_stopped()?;
-            tokio::time::sleep(limits::LAG_LOOK).await;
+        if !self.pipeline.plan.options.cutover.hand_over {
+            self.not_ahead(standing)?;
         }
+        crash_point!("cutover.caught_up");
         Ok(())
     }
 
@@ -345,9 +275,4 @@ impl Run<'_> {
         }
         Err(Refused(reasons))
     }
-}
-
-/// Whether another try may go better.
-fn passes(problem: &anyhow::Error) -> bool {
-    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. }))
 }

@@ -1,6 +1,7 @@
 //! Replay: the log, or a snapshot and the log after it, into shadows; query views derived from staged sources; all of it
 //! checked against the primary and swapped in together. `plan` only reads, `run` writes.
 
+pub(in crate::strategies) mod at_rest;
 pub mod base;
 mod caught_up;
 mod check;
@@ -11,14 +12,14 @@ pub mod in_place;
 pub mod options;
 pub mod pipeline;
 pub mod plan;
-mod projector;
+pub(in crate::strategies) mod projector;
 pub mod run;
 pub mod shape;
-mod suits;
+pub(in crate::strategies) mod suits;
 pub mod touched;
-mod unfinished;
+pub(in crate::strategies) mod unfinished;
 
 pub use cutover::{Cutover, Pausing};
-pub use options::{Begin, Options};
+pub use options::{Begin, Destination, Options};
 pub use plan::{Plan, plan};
 pub use run::{Done, execute};

@@ -17,13 +17,24 @@ pub enum Begin {
     Offsets(Vec<(String, i32, i64)>),
 }
 
+/// Where a replay brings what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Shadows beside the live tables.
+    Shadows,
+    /// A staging area, and from there the live tables, which the projector writes, too.
+    Live,
+    /// A staging area, for tables that no projector writes.
+    Aside,
+}
+
 /// What is asked of a replay.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where it begins.
     pub begin: Begin,
-    /// Load everything into a staging area, and build no shadow beside any live table.
-    pub stage_only: bool,
+    /// Where what it reads goes.
+    pub into: Destination,
     /// Read only up to these offsets: topic, partition, offset.
     pub until: Vec<(String, i32, i64)>,
     /// Build the shadow and leave it beside the live table.

@@ -131,6 +131,11 @@ impl<'a> Pipeline<'a> {
         self.not_stopped()
     }
 
+    /// Whether the operator said stop.
+    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Nothing, unless the operator said stop.
     ///
     /// # Errors

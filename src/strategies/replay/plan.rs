@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::base::Now;
 use super::extents::{self, Extent};
-use super::options::{Begin, Options};
+use super::options::{Begin, Destination, Options};
 use super::projector;
 use super::shape::{apart, kept_as, shadow, staged};
 use super::suits;
@@ -147,7 +147,8 @@ impl Plan {
     /// Whether its shadows stop where the projector is: it goes on from there with what takes their places.
     #[must_use]
     pub fn stops_at_projector(&self) -> bool {
-        !self.options.no_swap && !self.options.stage_only
+        let swaps = !self.options.no_swap && self.options.into == Destination::Shadows;
+        swaps && !self.options.cutover.hand_over
     }
 
     /// The sources that it stages for queries.
@@ -195,7 +196,7 @@ impl Plan {
             },
             run: self.run.clone(),
             views: self.views.iter().map(view).collect(),
-            in_place: self.options.stage_only,
+            in_place: self.options.into != Destination::Shadows,
             loads: self.loads.iter().map(load).collect(),
             derives: self
                 .derived
@@ -275,7 +276,7 @@ pub async fn plan(
     making.plan.refusals.extend(outside);
     making.plan.refusals.dedup();
     let mut plan = making.plan;
-    if plan.refusals.is_empty() && !plan.options.stage_only {
+    if plan.refusals.is_empty() && plan.options.into == Destination::Shadows {
         unfinished::look(systems, &mut plan).await?;
     }
     Ok(plan)
@@ -310,11 +311,12 @@ impl Making<'_> {
             let refused = refused.downcast::<crate::strategies::Refused>()?;
             self.plan.refusals.push(refused.to_string());
         }
-        if !self.plan.options.stage_only {
+        let staged = self.plan.options.into != Destination::Shadows;
+        if !staged {
             self.beside(view).await?;
         }
         match &view.origin {
-            Origin::Copy { .. } if self.plan.options.stage_only => {
+            Origin::Copy { .. } if staged => {
                 let (apart, run) = (apart(view), self.staging_run());
                 self.load(apart, view, run, true).await
             }
@@ -322,7 +324,7 @@ impl Making<'_> {
             Origin::Query { .. } => {
                 let refusals = suits::derivable(self.systems, view).await?;
                 self.plan.refusals.extend(refusals);
-                let shadow = if self.plan.options.stage_only {
+                let shadow = if staged {
                     shadow(&apart(view), self.staging_run(), 0, true)
                 } else {
                     shadow(view, run, 0, false)

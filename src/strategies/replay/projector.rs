@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::limits;
-use crate::store::Acts;
+use crate::store::{Acts, NextOffset};
 use crate::strategies::lag::applied::{Places, Projector};
 use crate::strategies::{Applied, Systems, blocking};
 use crate::stream::{GroupState, Log, StreamError};
 
 /// Where the projector is, by topic and partition.
-pub(super) type Standing = BTreeMap<String, Places>;
+pub(in crate::strategies) type Standing = BTreeMap<String, Places>;
 
 /// Why the projector cannot be taken to be at rest; nothing when it is, or where nothing can tell.
 ///
 /// # Errors
 /// When it cannot be asked.
-pub(super) async fn activity(systems: &Systems, topics: &[String]) -> Result<Option<String>> {
+pub(in crate::strategies) async fn activity(
+    systems: &Systems,
+    topics: &[String],
+) -> Result<Option<String>> {
     match &systems.applied {
         Applied::None | Applied::Within(_) => Ok(None),
         Applied::ConsumerGroup(name) => {
@@ -58,13 +61,62 @@ fn in_group(log: &Arc<Log>, name: &str, topics: &[String]) -> Result<Option<Stri
 ///
 /// # Errors
 /// When it cannot be asked.
-pub(super) async fn standing(systems: &Systems, topics: &[String]) -> Result<Standing> {
+pub(in crate::strategies) async fn standing(
+    systems: &Systems,
+    topics: &[String],
+) -> Result<Standing> {
     let mut standing = Standing::new();
     for topic in topics {
         let places = Projector::of(systems, topic).standing().await?.places;
         standing.insert(topic.clone(), places);
     }
     Ok(standing)
+}
+
+/// Lets the projector go on at these offsets. It rests.
+///
+/// # Errors
+/// When the cluster refuses; the tables are swapped by then, and the error says what is left to do.
+pub(super) async fn hand_over(systems: &Systems, to: &[NextOffset]) -> Result<()> {
+    let Applied::ConsumerGroup(name) = &systems.applied else {
+        return Ok(());
+    };
+    let next = |n: &NextOffset| (n.topic.clone(), n.partition, n.offset);
+    let offsets: Vec<(String, i32, i64)> = to.iter().map(next).collect();
+    let said: Vec<String> = offsets
+        .iter()
+        .map(|(t, p, o)| format!("{t}:{p}:{o}"))
+        .collect();
+    let (log, group) = (systems.log().await?, name.clone());
+    blocking(move || log.set_group_offsets(&group, &offsets)).await.with_context(|| {
+        format!(
+            "the tables are swapped, and the projector's offsets are not set: set those of consumer group {name} to {} before it starts",
+            said.join(", ")
+        )
+    })
+}
+
+/// Why the projector's offsets cannot be set: they are those of everything that its group reads.
+///
+/// # Errors
+/// When the log cannot be asked.
+pub(super) async fn cannot_hand_over(
+    systems: &Systems,
+    topics: &[String],
+) -> Result<Option<String>> {
+    let Applied::ConsumerGroup(name) = &systems.applied else {
+        let why = "--hand-over sets the offsets of a consumer group, and `applied:` names none";
+        return Ok(Some(why.to_owned()));
+    };
+    let (log, group) = (systems.log().await?, name.clone());
+    let mut other = blocking(move || log.group_topics(&group)).await?;
+    other.retain(|topic| !topics.contains(topic));
+    Ok((!other.is_empty()).then(|| {
+        format!(
+            "--hand-over is for a group whose every topic is in this replay: {name} reads {}, too",
+            other.join(", ")
+        )
+    }))
 }
 
 /// What the group says under the locks of a swap: that nobody is in it, and that it is where it was.

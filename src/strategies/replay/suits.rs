@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::projector;
-use super::{Begin, Cutover, Pausing, Plan};
+use super::{Cutover, Destination, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, Store, StoreError};
@@ -85,40 +85,30 @@ pub(super) async fn hanging(store: &Store, view: &View) -> Result<Vec<String>> {
 /// The projector must not write while its table is swapped, or repaired from the log: it has to be at rest, or there has to be a
 /// way to bring it there.
 pub(super) async fn projector(systems: &Systems, plan: &mut Plan) -> Result<()> {
-    let in_place = matches!(plan.options.begin, Begin::Offsets(_));
-    if plan.options.no_swap && !in_place {
-        return Ok(());
-    }
     let topics = plan.topics();
-    let active = projector::activity(systems, &topics).await?;
-    let Cutover {
-        pausing, postpone, ..
-    } = &plan.options.cutover;
-    match (active, pausing) {
-        (Some(who), Some(Pausing::Commands { .. })) if !in_place => plan.notes.push(format!(
-            "the projector is active ({who}): it is paused for the swap, and resumed after it"
-        )),
-        (Some(who), Some(Pausing::ByHand(_))) if !in_place => plan.notes.push(format!(
-            "the projector is active ({who}): you will be asked to stop it for the swap"
-        )),
-        (Some(who), _) if !in_place && postpone.is_some() => plan.notes.push(format!(
-            "the projector is active ({who}): stop it before you remove the file that postpones the swap"
-        )),
-        (Some(who), _) => plan.refusals.push(format!(
-            "the projector is active: {who}; stop it and run the same command again{}",
-            if in_place {
-                ""
-            } else {
-                ", or say in `cutover:` how it is paused and resumed"
+    let (notes, refusals) = match plan.options.into {
+        Destination::Live => {
+            let who = projector::activity(systems, &topics).await?;
+            let refusal = |who| {
+                format!("the projector is active: {who}; stop it and run the same command again")
+            };
+            (unseen(systems), who.map(refusal).into_iter().collect())
+        }
+        Destination::Shadows if !plan.options.no_swap => {
+            let cutover = &plan.options.cutover;
+            let (mut notes, mut refusals) = can_rest(systems, &topics, cutover).await?;
+            if cutover.hand_over {
+                refusals.extend(projector::cannot_hand_over(systems, &topics).await?);
+                notes.push(
+                    "the projector's offsets are set to where the tables then are".to_owned(),
+                );
             }
-        )),
-        (None, _) => {}
-    }
-    if let Applied::Within(_) = systems.applied {
-        plan.notes.push(
-            "`applied: within` does not let trueup see the projector: stop it before the swap, or what it writes in between is lost".to_owned(),
-        );
-    }
+            (notes, refusals)
+        }
+        Destination::Shadows | Destination::Aside => return Ok(()),
+    };
+    plan.notes.extend(notes);
+    plan.refusals.extend(refusals);
     for (topic, places) in projector::standing(systems, &topics).await? {
         for (partition, place) in places {
             let shown = place.map_or_else(|| "nowhere".to_owned(), |o| format!("at offset {o}"));
@@ -127,4 +117,43 @@ pub(super) async fn projector(systems: &Systems, plan: &mut Plan) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// How the projector comes to rest while its tables are exchanged: notes, and why it cannot.
+///
+/// # Errors
+/// When it cannot be asked.
+pub(in crate::strategies) async fn can_rest(
+    systems: &Systems,
+    topics: &[String],
+    cutover: &Cutover,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let mut notes = unseen(systems);
+    let mut refusals = Vec::new();
+    let active = projector::activity(systems, topics).await?;
+    match (active, &cutover.pausing) {
+        (Some(who), Some(Pausing::Commands { .. })) => notes.push(format!(
+            "the projector is active ({who}): it is paused for the swap, and resumed after it"
+        )),
+        (Some(who), Some(Pausing::ByHand(_))) => notes.push(format!(
+            "the projector is active ({who}): you will be asked to stop it for the swap"
+        )),
+        (Some(who), None) if cutover.postpone.is_some() => notes.push(format!(
+            "the projector is active ({who}): stop it before you remove the file that postpones the swap"
+        )),
+        (Some(who), None) => refusals.push(format!(
+            "the projector is active: {who}; stop it and run the same command again, or say in `cutover:` how it is paused and resumed"
+        )),
+        (None, _) => {}
+    }
+    Ok((notes, refusals))
+}
+
+/// A projector of which nothing can be seen.
+fn unseen(systems: &Systems) -> Vec<String> {
+    let note = "`applied: within` does not let trueup see the projector: stop it before the swap, or what it writes in between is lost";
+    match systems.applied {
+        Applied::Within(_) => vec![note.to_owned()],
+        _ => Vec::new(),
+    }
 }

@@ -90,19 +90,39 @@ impl Binding {
             &self.orders,
             "another order of changes",
         ));
-        for load in &plan.loads {
-            let (log, topic) = (systems.log().await?, load.topic.clone());
-            let Some(Some(identity)) = then.topics.get(&topic.name).cloned() else {
-                continue;
-            };
-            let replaced = blocking(move || log.replaced(&topic, &identity)).await?;
-            reasons.extend(
-                replaced.map(|how| format!("topic {} was made anew: {how}", load.topic.name)),
-            );
+        for topic in plan.topics() {
+            reasons.extend(then.replaced(systems, &topic).await?);
         }
-        reasons.dedup();
         Ok(reasons)
     }
+
+    /// Why a topic is not the one that this was bound to.
+    async fn replaced(&self, systems: &Systems, topic: &str) -> Result<Option<String>> {
+        let Some(Some(identity)) = self.topics.get(topic).cloned() else {
+            return Ok(None);
+        };
+        let (log, name) = (systems.log().await?, topic.to_owned());
+        let replaced = blocking(move || log.replaced(&log.topic(&name)?, &identity)).await?;
+        Ok(replaced.map(|how| format!("topic {topic} was made anew: {how}")))
+    }
+}
+
+/// Which of these topics are not those that a run was bound to; nothing where that cannot be said.
+///
+/// # Errors
+/// When the log cannot be asked.
+pub(in crate::strategies) async fn replaced(
+    systems: &Systems,
+    binding: &str,
+    topics: &[String],
+) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    if let Ok(then) = serde_json::from_str::<Binding>(binding) {
+        for topic in topics {
+            reasons.extend(then.replaced(systems, topic).await?);
+        }
+    }
+    Ok(reasons)
 }
 
 /// What decides the rows of a table, and the table itself.
