@@ -1,7 +1,7 @@
 //! What a store does so that query views are brought up to date by what changed: it notes the rows of staged sources before
 //! they change, shows them beside what they have become, and exchanges rows of a view.
 
-use super::{Shadow, Store, StoreError, TableName, WritePermit};
+use super::{RowStream, Scan, Shadow, Store, StoreError, TableName, WritePermit};
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::projection::version::{Rank, Version};
@@ -26,6 +26,8 @@ pub trait Touch {
     async fn gather(&self, permit: &WritePermit, shadow: &Shadow) -> Result<u64, StoreError>;
     /// Brings the table that [`super::Acts::expose`] has copied up to date by what is noted.
     async fn renew(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError>;
+    /// The rows of a scan of changed rows, as [`super::Acts::rows`] has them, with the memory that deriving takes.
+    async fn touched_rows(&self, scan: Scan) -> Result<RowStream, StoreError>;
     /// Forgets what was noted of these.
     async fn forget(&self, permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError>;
     /// Removes the shadow's rows of these keys and writes these rows, in one transaction.
@@ -36,6 +38,15 @@ pub trait Touch {
         keys: &[Key<'static>],
         rows: &[Row<'static>],
     ) -> Result<(), StoreError>;
+    /// The same with what a query gives for these keys, where the database finds that sooner than the rest of the query;
+    /// whether it does.
+    async fn exchange_by(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        keys: &[Key<'static>],
+        query: &str,
+    ) -> Result<bool, StoreError>;
     /// What a query reads to see the changed rows of a staged source.
     fn touched(&self, shadow: &Shadow) -> Touched;
     /// A SELECT of the keys that all of these give, each once, its columns named so. Those of `filled` are never NULL: a
@@ -91,6 +102,9 @@ impl Touch for Store {
     async fn renew(&self, permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
         each!(self.renew(permit, shadow).await)
     }
+    async fn touched_rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
+        each!(self.touched_rows(scan).await)
+    }
     async fn forget(&self, permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError> {
         each!(self.forget(permit, shadows).await)
     }
@@ -102,6 +116,15 @@ impl Touch for Store {
         rows: &[Row<'static>],
     ) -> Result<(), StoreError> {
         each!(self.exchange(permit, shadow, keys, rows).await)
+    }
+    async fn exchange_by(
+        &self,
+        permit: &WritePermit,
+        shadow: &Shadow,
+        keys: &[Key<'static>],
+        query: &str,
+    ) -> Result<bool, StoreError> {
+        each!(self.exchange_by(permit, shadow, keys, query).await)
     }
     fn touched(&self, shadow: &Shadow) -> Touched {
         each!(self.touched(shadow))

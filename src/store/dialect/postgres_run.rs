@@ -159,9 +159,10 @@ pub fn runs(version: usize) -> String {
     } else {
         "r.stage"
     };
+    let alive = alive();
     format!(
         "SELECT r.id, r.kind, r.state, nullif(r.table_schema, ''), r.table_name, \
-         r.started_at::text, r.ended_at::text, {reverts}, {counts}, {stage}, r.state = 'running' AND {ALIVE}, \
+         r.started_at::text, r.ended_at::text, {reverts}, {counts}, {stage}, r.state = 'running' AND {alive}, \
          (SELECT coalesce(sum(p.next_offset), 0) FROM trueup.position AS p WHERE p.run = r.id)::bigint, r.old_table, {dropped} \
          FROM trueup.run AS r{journal} ORDER BY r.started_at, r.id"
     )
@@ -207,18 +208,26 @@ pub fn drop_old(run: &str, name: &str) -> String {
     )
 }
 
-/// Whether run `r` has its table's lock: the lock's number is that of [`lock_number`].
-const ALIVE: &str = "EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+/// Who holds an advisory lock of this database; its number is to follow.
+const HOLDERS: &str = "FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-     AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('trueup ' || CASE WHEN r.table_schema = '' THEN '' \
-     ELSE '\"' || replace(r.table_schema, '\"', '\"\"') || '\".' END || '\"' || replace(r.table_name, '\"', '\"\"') || '\"', 7))";
+     AND (l.classid::bigint << 32) | l.objid::bigint =";
+
+/// Whether run `r` has its table's lock: the lock's number is that of [`lock_number`].
+fn alive() -> String {
+    format!(
+        "EXISTS (SELECT {HOLDERS} hashtextextended('trueup ' || CASE WHEN r.table_schema = '' THEN '' \
+         ELSE '\"' || replace(r.table_schema, '\"', '\"\"') || '\".' END || '\"' || replace(r.table_name, '\"', '\"\"') || '\"', 7))"
+    )
+}
 
 /// Runs that build something for this table or area and did not end: id, binding, stage, begin, alive.
 #[must_use]
 pub fn unfinished(name: &TableName) -> String {
     format!(
-        "SELECT r.id, r.binding, r.stage, r.started_at::text, {ALIVE} FROM trueup.run AS r \
+        "SELECT r.id, r.binding, r.stage, r.started_at::text, {} FROM trueup.run AS r \
          WHERE r.state = 'running' AND r.kind IN ('replay', 'staging') AND {} ORDER BY r.started_at, r.id",
+        alive(),
         of_table(name)
     )
 }
@@ -227,7 +236,8 @@ pub fn unfinished(name: &TableName) -> String {
 #[must_use]
 pub fn pauses() -> String {
     format!(
-        "SELECT r.id, r.binding, r.stage, r.paused_at::text, {ALIVE} FROM trueup.run AS r WHERE r.paused_at IS NOT NULL ORDER BY r.paused_at"
+        "SELECT r.id, r.binding, r.stage, r.paused_at::text, {} FROM trueup.run AS r WHERE r.paused_at IS NOT NULL ORDER BY r.paused_at",
+        alive()
     )
 }
 
@@ -326,10 +336,7 @@ pub fn forget(run: &str, name: Option<&str>) -> String {
 #[must_use]
 pub fn gone_silent(name: &TableName, seconds: u64) -> String {
     format!(
-        "SELECT l.pid FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND (l.classid::bigint << 32) | l.objid::bigint = {} \
-         AND (SELECT max(r.heartbeat_at) FROM trueup.run AS r WHERE r.state = 'running' AND {}) < clock_timestamp() - interval '{seconds} s'",
+        "SELECT l.pid {HOLDERS} {} AND (SELECT max(r.heartbeat_at) FROM trueup.run AS r WHERE r.state = 'running' AND {}) < clock_timestamp() - interval '{seconds} s'",
         lock_number(name),
         of_table(name)
     )

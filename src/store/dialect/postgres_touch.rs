@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::postgres::{list, quoted, string, table};
 use super::postgres_load::{key_names, later_table, names, shadow_schema, shadow_table, suffixed};
 use super::postgres_settle::analyze_later;
-use super::postgres_stage::{exposed, indexes, sql_type};
+use super::postgres_stage::{exposed, fill, indexes, sql_type};
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::text;
@@ -154,18 +154,37 @@ pub fn renew(shadow: &Shadow) -> [String; 2] {
 /// other pairings come with them.
 #[must_use]
 pub fn narrowed(query: &str, key: &[&str], keys: &[Key<'static>]) -> String {
+    format!(
+        "SELECT q.* FROM ({query}\n) AS q WHERE {}",
+        among("q", key, keys)
+    )
+}
+
+/// Exchanges a shadow's rows of some keys, and of other pairings of their parts, for those that the query gives.
+#[must_use]
+pub fn exchange(shadow: &Shadow, query: &str, keys: &[Key<'static>]) -> [String; 2] {
+    let key: Vec<&str> = key_names(shadow).collect();
+    [
+        format!(
+            "DELETE FROM {} AS s WHERE {}",
+            table(&shadow_table(shadow)),
+            among("s", &key, keys)
+        ),
+        fill(shadow, &narrowed(query, &key, keys)),
+    ]
+}
+
+/// Whether each part of a row's key is one of those parts of these keys.
+fn among(alias: &str, key: &[&str], keys: &[Key<'static>]) -> String {
     let among = |(place, name): (usize, &&str)| {
         let cells: BTreeSet<&Cell<'static>> = keys.iter().map(|k| &k.0[place]).collect();
         let array = Cell::Array(cells.into_iter().cloned().collect());
         let array = text::of(&array).unwrap_or_default();
         // Of the column's own type, whatever that is.
-        format!("q.{} = ANY ({})", quoted(name), string(&array))
+        format!("{alias}.{} = ANY ({})", quoted(name), string(&array))
     };
     let among: Vec<String> = key.iter().enumerate().map(among).collect();
-    format!(
-        "SELECT q.* FROM ({query}\n) AS q WHERE {}",
-        among.join(" AND ")
-    )
+    among.join(" AND ")
 }
 
 /// Forgets what was noted.
@@ -204,6 +223,8 @@ DELETE FROM "trueup_r1"."accounts_trueup_rows" AS s USING (SELECT DISTINCT "id" 
 INSERT INTO "trueup_r1"."accounts_trueup_rows" ("id", "Name") SELECT s."id", s."Name" FROM "trueup_r1"."accounts" AS s JOIN (SELECT DISTINCT "id" FROM "trueup_r1"."accounts_trueup_noted") AS k ON s."id" = k."id"
 "#);
         insta::assert_snapshot!(forget(&shadow()), @r#"TRUNCATE "trueup_r1"."accounts_trueup_noted", "trueup_r1"."accounts_trueup_before", "trueup_r1"."accounts_trueup_changed""#);
+        let one = [Key(vec![Cell::Int(2)])];
+        insta::assert_snapshot!(exchange(&shadow(), "SELECT 1 -- one", &one).join(";\n"), @"");
         let keys = [
             Key(vec![Cell::Int(2), Cell::Text("a'b".into())]),
             Key(vec![Cell::Int(1), Cell::Text("c,d".into())]),

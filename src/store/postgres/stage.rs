@@ -5,8 +5,8 @@ use super::{Postgres, Shadow, StoreError, TableName, execute};
 use crate::store::dialect::{postgres_load as load, postgres_stage as sql};
 use crate::store::{RunKind, Staging, Start};
 
-/// Memory for sorting and hashing while a view is derived, for this transaction only.
-const DERIVE_MEMORY: &str = "128MB";
+/// Gives a transaction memory for sorting and hashing while a view is derived.
+pub(super) const DERIVE_MEMORY: &str = "SET LOCAL work_mem = '128MB'";
 
 impl Postgres {
     /// The area's run holds a lock of its own, so that two runs of one playbook do not stage at once, and what a dead one
@@ -68,8 +68,7 @@ impl Postgres {
 
     pub(super) async fn fill_shadow(&self, shadow: &Shadow, query: &str) -> Result<(), StoreError> {
         let act = format!("deriving {}", shadow.live.table);
-        let memory = format!("SET LOCAL work_mem = '{DERIVE_MEMORY}'");
-        self.in_one(&act, &[memory, sql::fill(shadow, query)])
+        self.in_one(&act, &[DERIVE_MEMORY.to_owned(), sql::fill(shadow, query)])
             .await?;
         self.written(shadow).await;
         Ok(())

@@ -5,7 +5,8 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
 use super::read::Reader;
-use super::{Postgres, RowStream, Shadow, StateStream, StoreError, execute, fail, get};
+use super::stage::DERIVE_MEMORY;
+use super::{Postgres, RowStream, Scan, Shadow, StateStream, StoreError, execute, fail, get};
 use crate::projection::cell::Row;
 use crate::store::dialect::{
     postgres_load as sql, postgres_scan as scans, postgres_settle as settling,
@@ -14,6 +15,9 @@ use crate::store::state;
 
 /// Batches that wait for their reader.
 const BATCHES_AHEAD_MAX: usize = 3;
+
+/// Begins the transaction of a COPY.
+const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// What becomes of the rows of a COPY, given which of them it is.
 type Made<T> = fn(usize, Vec<Row<'static>>) -> Result<T, StoreError>;
@@ -25,7 +29,7 @@ impl Postgres {
         sql: String,
         reader: Reader,
     ) -> Result<RowStream, StoreError> {
-        self.stream_each(vec![(sql, reader)], |_, rows| Ok(rows))
+        self.stream_each(READING, vec![(sql, reader)], |_, rows| Ok(rows))
             .await
     }
 
@@ -33,14 +37,15 @@ impl Postgres {
     /// rows.
     async fn stream_each<T: Send + 'static>(
         &self,
+        begin: impl Into<String>,
         mut copies: Vec<(String, Reader)>,
         made: Made<T>,
     ) -> Result<mpsc::Receiver<Result<T, StoreError>>, StoreError> {
-        let mut connection = self.acquire().await?;
+        let (mut connection, begin) = (self.acquire().await?, begin.into());
         let (send, receive) = mpsc::channel(BATCHES_AHEAD_MAX);
         let database = self.database.clone();
         tokio::spawn(async move {
-            match pump(&mut connection, &mut copies, made, &send, &database).await {
+            match pump(&mut connection, &begin, &mut copies, made, &send, &database).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(problem) => drop(send.send(Err(problem)).await),
@@ -49,6 +54,15 @@ impl Postgres {
             drop(connection.detach());
         });
         Ok(receive)
+    }
+
+    /// The rows of a scan that takes as much memory as deriving does.
+    pub(super) async fn read_derived(&self, scan: &Scan) -> Result<RowStream, StoreError> {
+        let shape = self.shape(scan).await?;
+        let sql = scans::copy(scan, &shape).map_err(|p| Self::refuse(scan, p))?;
+        let begin = format!("{READING}; {DERIVE_MEMORY}");
+        let copies = vec![(sql, Reader::of_scan(scan))];
+        self.stream_each(begin, copies, |_, rows| Ok(rows)).await
     }
 
     /// Nobody else writes a shadow, so that what is settled stays so until it is read.
@@ -65,13 +79,14 @@ impl Postgres {
             let sql = scans::copy(&scan, &shape).map_err(|p| Self::refuse(&scan, p))?;
             copies.push((sql, Reader::of_scan(&scan)));
         }
-        self.stream_each(copies, state::batch).await
+        self.stream_each(READING, copies, state::batch).await
     }
 }
 
 /// Whether the connection is clean afterwards.
 async fn pump<T>(
     connection: &mut PgConnection,
+    begin: &str,
     copies: &mut [(String, Reader)],
     made: Made<T>,
     send: &mpsc::Sender<Result<T, StoreError>>,
@@ -80,12 +95,7 @@ async fn pump<T>(
     let tables: Vec<&str> = copies.iter().map(|(_, r)| r.table.as_str()).collect();
     let act = format!("reading {}", tables.join(" and "));
     let fail = |e| fail::store_error(database, &act, e);
-    execute(
-        connection,
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    )
-    .await
-    .map_err(fail)?;
+    execute(connection, begin).await.map_err(fail)?;
     for (at, (sql, reader)) in copies.iter_mut().enumerate() {
         let mut chunks = connection.copy_out_raw(sql).await.map_err(fail)?;
         while let Some(chunk) = chunks.next().await {

@@ -2,7 +2,8 @@
 
 use super::encode::CopyEncoder;
 use super::load::{DELETE_KEYS_MAX, UNHURRIED, write};
-use super::{Postgres, Shadow, StoreError, TableName, WritePermit, execute, get};
+use super::stage::DERIVE_MEMORY;
+use super::{Postgres, RowStream, Scan, Shadow, StoreError, TableName, WritePermit, execute, get};
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::store::Encoder;
@@ -12,6 +13,9 @@ use crate::store::dialect::{
     postgres_load as load, postgres_settle as settling, postgres_touch as sql,
 };
 use crate::store::touch::{Touch, Touched, nowhere};
+
+/// Keys exchanged by one statement.
+const EXCHANGE_KEYS_MAX: usize = 50_000;
 
 const QUOTES: Quotes = Quotes {
     name: quotes::quoted,
@@ -41,6 +45,10 @@ impl Touch for Postgres {
     async fn renew(&self, _permit: &WritePermit, shadow: &Shadow) -> Result<(), StoreError> {
         self.in_one("exposing the staged sources", &sql::renew(shadow))
             .await
+    }
+
+    async fn touched_rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
+        self.read_derived(&scan).await
     }
 
     async fn forget(&self, _permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError> {
@@ -74,6 +82,23 @@ impl Touch for Postgres {
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
+    }
+
+    async fn exchange_by(
+        &self,
+        _permit: &WritePermit,
+        shadow: &Shadow,
+        keys: &[Key<'static>],
+        query: &str,
+    ) -> Result<bool, StoreError> {
+        let act = format!("exchanging rows of {}", load::shadow_table(shadow));
+        let mut statements = vec![DERIVE_MEMORY.to_owned()];
+        for some in keys.chunks(EXCHANGE_KEYS_MAX) {
+            statements.extend(sql::exchange(shadow, query, some));
+        }
+        self.in_one(&act, &statements).await?;
+        self.written(shadow).await;
+        Ok(true)
     }
 
     fn touched(&self, shadow: &Shadow) -> Touched {

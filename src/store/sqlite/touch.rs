@@ -6,7 +6,7 @@ use crate::store::dialect::sqlite as quotes;
 use crate::store::dialect::touch::Quotes;
 use crate::store::dialect::{sqlite_load as load, sqlite_touch as dialect};
 use crate::store::touch::{Touch, Touched, nowhere};
-use crate::store::{Shadow, StoreError, TableName, WritePermit};
+use crate::store::{Acts, RowStream, Scan, Shadow, StoreError, TableName, WritePermit};
 
 use super::bind::{Binder, insert, insert_rows};
 use super::error::failed;
@@ -56,6 +56,10 @@ impl Touch for Sqlite {
         Ok(())
     }
 
+    async fn touched_rows(&self, scan: Scan) -> Result<RowStream, StoreError> {
+        self.rows(scan).await
+    }
+
     async fn forget(&self, _permit: &WritePermit, shadows: &[Shadow]) -> Result<(), StoreError> {
         let statements = shadows.iter().flat_map(dialect::forget).collect();
         self.all_of("forgetting what changed", statements).await
@@ -86,6 +90,17 @@ impl Touch for Sqlite {
         .await
     }
 
+    /// It runs a query that groups for all of its keys, whatever is asked of it.
+    async fn exchange_by(
+        &self,
+        _: &WritePermit,
+        _: &Shadow,
+        _: &[Key<'static>],
+        _: &str,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn touched(&self, shadow: &Shadow) -> Touched {
         dialect::touched(shadow)
     }
@@ -99,7 +114,7 @@ impl Touch for Sqlite {
         QUOTES.column_of(table, column)
     }
 
-    /// It runs a query that groups for all of its keys, whatever is asked of it.
+    /// Nor here.
     fn narrowed(&self, _: &str, _: &[&str], _: &[Key<'static>]) -> Option<String> {
         None
     }

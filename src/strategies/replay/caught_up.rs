@@ -55,16 +55,27 @@ impl CatchingUp<'_> {
             Ok(keys) => keys,
             Err(why) => return self.whole(why).await,
         };
-        for some in keys.chunks(limits::EXCHANGE_KEYS) {
-            let rows = self.rows_of(some).await?;
-            self.store
-                .exchange(self.permit, &self.derived.shadow, some, &rows)
-                .await?;
-        }
+        self.exchange(&keys).await?;
         if !written.is_empty() {
             self.untouched(&keys, &written).await?;
         }
         Ok(Round::Keys(keys.len() as u64))
+    }
+
+    /// In one transaction where the rows are derived in the database that holds them.
+    async fn exchange(&self, keys: &[Key<'static>]) -> Result<()> {
+        let (store, shadow) = (self.store, &self.derived.shadow);
+        if let Relation::Query { text, .. } = self.exposure.relation(&self.derived.view)
+            && self.exposure.is_here(self.derived)
+            && store.exchange_by(self.permit, shadow, keys, &text).await?
+        {
+            return Ok(());
+        }
+        for some in keys.chunks(limits::EXCHANGE_KEYS) {
+            let rows = self.rows_of(some).await?;
+            store.exchange(self.permit, shadow, some, &rows).await?;
+        }
+        Ok(())
     }
 
     async fn whole(&self, why: String) -> Result<Round> {

@@ -96,7 +96,7 @@ pub(super) async fn decide(
             beyond: found.beyond,
             ..Found::default()
         };
-        better_than_live(systems, view, &found, bound).await?;
+        better_than_live(systems, view, &found, (bound, run.behind)).await?;
     }
     let (wrong, underway) = (wrong.len() as u64 + found.beyond, underway.len() as u64);
     // While the projector has still to apply what the log has, nothing can be said of what is wrong either.
@@ -116,7 +116,7 @@ async fn better_than_live(
     systems: &Systems,
     view: &View,
     found: &Found,
-    deletes_max: Bound,
+    (deletes_max, behind): (Bound, bool),
 ) -> Result<()> {
     let live = Comparison::new(systems, view);
     let keys: Vec<Key<'static>> = found.differences.iter().map(|d| d.key.clone()).collect();
@@ -141,8 +141,14 @@ async fn better_than_live(
         let shown: Vec<&str> = worse.iter().map(String::as_str).collect();
         let shown = &shown[..shown.len().min(limits::KEYS_SHOWN_MAX)];
         reasons.push(format!(
-            "the shadow is worse than the live table: {} keys are wrong in it and right in the live table ({}); the log does not hold what the primary holds",
-            worse.len(), shown.join("; ")
+            "the shadow is worse than the live table: {} keys are wrong in it and right in the live table ({}); {}",
+            worse.len(),
+            shown.join("; "),
+            if behind {
+                "the shadow ends where the projector is, which is behind the log: let it catch up first, or give --hand-over if it cannot"
+            } else {
+                "the log does not hold what the primary holds"
+            }
         ));
     }
     let lost = dropped + found.beyond;

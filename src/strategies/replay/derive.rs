@@ -110,8 +110,7 @@ impl<'a> Exposure<'a> {
     /// # Errors
     /// When the query fails, or a value does not fit its column.
     pub async fn fill(&self, derived: &Derived) -> Result<()> {
-        let is_here = derived.shadow.staged || self.systems.scratch.is_none();
-        let store = self.store(derived);
+        let (is_here, store) = (self.is_here(derived), self.store(derived));
         store.clear(self.permit, &derived.shadow).await?;
         let filled = match self.relation(&derived.view) {
             Relation::Query { text, .. } if is_here => store
@@ -121,6 +120,11 @@ impl<'a> Exposure<'a> {
             _ => self.carry(derived, store).await,
         };
         filled.with_context(|| format!("the query of view {}", derived.view.name))
+    }
+
+    /// Whether a view is derived in the database that its sources are staged in.
+    pub(super) fn is_here(&self, derived: &Derived) -> bool {
+        derived.shadow.staged || self.systems.scratch.is_none()
     }
 
     /// Where a view is derived.

@@ -148,11 +148,7 @@ pub async fn execute(
                 )
             });
         }
-        Err(_) => {
-            for shadow in begun {
-                discard(systems, shadow, permit).await;
-            }
-        }
+        Err(_) => discard(systems, &begun, permit).await,
         Ok(_) => {}
     }
     unstage(systems, plan, permit).await;
@@ -223,9 +219,7 @@ fn may_go_on(problem: &anyhow::Error) -> bool {
 /// Leaves everything as it is for the next process; a run that could not even begin leaves nothing.
 async fn leave(systems: &Systems, plan: &Plan, permit: &WritePermit, begun: &[&Shadow]) {
     if begun.len() < plan.targets().count() && !plan.goes_on {
-        for shadow in begun {
-            discard(systems, shadow, permit).await;
-        }
+        discard(systems, begun, permit).await;
     }
 }
 
@@ -239,16 +233,16 @@ pub async fn unstage(systems: &Systems, plan: &Plan, permit: &WritePermit) {
     }
 }
 
-async fn discard(systems: &Systems, shadow: &Shadow, permit: &WritePermit) {
-    let ended = systems
-        .read_store
-        .end(permit, shadow, RunState::Discarded)
-        .await;
-    if let Err(left) = ended {
-        tracing::warn!(
-            "the shadow could not be removed ({left}); the next replay of {} does it",
-            shadow.live.table
-        );
+async fn discard(systems: &Systems, shadows: &[&Shadow], permit: &WritePermit) {
+    for shadow in shadows {
+        let read_store = &systems.read_store;
+        let ended = read_store.end(permit, shadow, RunState::Discarded).await;
+        if let Err(left) = ended {
+            tracing::warn!(
+                "the shadow could not be removed ({left}); the next replay of {} does it",
+                shadow.live.table
+            );
+        }
     }
 }
 

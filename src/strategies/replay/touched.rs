@@ -175,7 +175,7 @@ impl Touching<'_> {
         let filled = key(self.view).filter(|t| !t.column.nullable);
         let filled: Vec<&str> = filled.map(|t| t.column.name.as_str()).collect();
         let text = self.staging.each_once(&selects, &names, &filled);
-        self.staging.rows(keys_of(self.view, text)).await
+        self.staging.touched_rows(keys_of(self.view, text)).await
     }
 
     /// The keys that the changed rows of one source touch.
