@@ -378,8 +378,9 @@ fn choice(rng: &mut StdRng) -> Vec<Cell> {
             let same = |d: &Cell| (d.place, d.phase) == (c.place, c.phase);
             c.kind == *kind && !chosen.iter().any(same)
         };
+        let other = |c: &&Cell| c.kind == *kind && !chosen.contains(c);
         let found = cells.iter().find(fresh);
-        let found = found.or_else(|| cells.iter().find(|c| c.kind == *kind));
+        let found = found.or_else(|| cells.iter().find(other));
         chosen.extend(found.copied());
     }
     chosen
