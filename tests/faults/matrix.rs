@@ -143,8 +143,10 @@ impl Cell {
         let journal = "INSERT INTO trueup.journal";
         let loads = rng.random_range(1..=4);
         let (steps, bytes) = match (self.place, self.phase) {
-            // The connection, the questions, and the records of a whole source.
-            (Place::Kafka, Phase::Load | Phase::Repair) => (vec![], 1_000_000),
+            // The plan, which looks into the log too, is made by then.
+            (Place::Kafka, Phase::Load | Phase::Repair) => {
+                (vec![read("INSERT INTO trueup.run")], 500_000)
+            }
             (Place::Kafka, Phase::CatchUp) => (vec![more_to_do()], 2_000),
             (Place::Kafka, Phase::Swap) => (vec![read("stage = 'swapping'")], 200),
             (Place::ReadStore, Phase::Load) => (vec![read(copy); loads], 20_000),
