@@ -48,6 +48,14 @@ pub const RESUME_MAX: Duration = Duration::from_secs(60);
 pub const RESUME_TRIES: u32 = 3;
 /// How often a cutover is tried.
 pub const CUTOVER_TRIES: u32 = 3;
+/// How long an act may wait for its database before a new connection is asked whether that is still there, and how often then …
+pub const PULSE_EVERY: Duration = Duration::from_secs(15);
+/// … how long the answer may take …
+pub const PULSE_WAIT: Duration = Duration::from_secs(10);
+/// … how soon it is asked again when there was none …
+pub const PULSE_PAUSE: Duration = Duration::from_secs(1);
+/// … and for how long all of it may go unanswered before the database counts as unreachable.
+pub const SERVER_SILENT_MAX: Duration = Duration::from_secs(45);
 /// Records looked at, at each end of a partition, to choose the order.
 pub const PEEK_RECORDS: usize = 20;
 /// Time between two plain progress lines.

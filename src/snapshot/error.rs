@@ -91,7 +91,7 @@ pub enum SnapshotError {
         problem: String,
     },
     /// The system refused to read or write a file.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {source}{}", file.display(), advice(source))]
     Io {
         /// The file or folder.
         file: PathBuf,
@@ -133,6 +133,16 @@ impl SnapshotError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, SnapshotError::Damaged { .. })
+    }
+}
+
+/// What to do about an error of the system, where that is plain.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; the disk is full: make room, then run the same command again"
+        }
+        _ => "",
     }
 }
 

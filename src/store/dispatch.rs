@@ -56,7 +56,7 @@ impl Store {
 macro_rules! each {
     ($self:ident . $act:ident ( $($arg:expr),* ) . await) => {
         match $self {
-            Store::Postgres(store) => store.$act($($arg),*).await,
+            Store::Postgres(store) => store.while_it_answers(Box::pin(store.$act($($arg),*))).await,
             Store::Sqlite(store) => store.$act($($arg),*).await,
             Store::Down(down) => Err(down.error()),
         }

@@ -2,8 +2,19 @@
 //! equal the primary.
 
 #[cfg(feature = "faults")]
+mod aim;
+mod disk;
+#[cfg(feature = "faults")]
+mod matrix;
+#[cfg(feature = "faults")]
+mod networked;
+#[cfg(feature = "faults")]
 mod points;
+#[cfg(feature = "faults")]
+mod proxy;
 mod random;
+#[cfg(feature = "faults")]
+mod wire;
 
 use serde_json::{Value, json};
 
@@ -113,18 +124,23 @@ impl System {
         );
     }
 
+    /// The tables to repair, each with the rows that it should have and those that it has.
+    fn tables(&self) -> [(&'static str, Vec<String>, Vec<String>); 2] {
+        let derived = "(SELECT t.note AS note, count(*) AS rows, CAST(sum(u.n) AS BIGINT) AS total FROM t JOIN u ON u.id = t.id GROUP BY t.note) AS q";
+        [
+            ("t", "copy", ["id", "note", "n"]),
+            (derived, "by_note", ["note", "rows", "total"]),
+        ]
+        .map(|(primary, read, columns)| {
+            let wanted = self.pair.dump(Side::Primary, primary, &columns);
+            (read, wanted, self.pair.dump(Side::Read, read, &columns))
+        })
+    }
+
     /// Both tables are what the primary says.
     #[track_caller]
     fn is_right(&self, after: &str) {
-        let derived = "(SELECT t.note AS note, count(*) AS rows, CAST(sum(u.n) AS BIGINT) AS total FROM t JOIN u ON u.id = t.id GROUP BY t.note) AS q";
-        for (primary, read, columns) in [
-            ("t", "copy", ["id", "note", "n"]),
-            (derived, "by_note", ["note", "rows", "total"]),
-        ] {
-            let (wanted, found) = (
-                self.pair.dump(Side::Primary, primary, &columns),
-                self.pair.dump(Side::Read, read, &columns),
-            );
+        for (read, wanted, found) in self.tables() {
             let unequal = wanted.iter().zip(&found).find(|(a, b)| a != b);
             assert!(
                 wanted == found,

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::ask::{all, execute, get, one};
 use super::{
     Access, CONNECT_SECONDS_MAX, CONNECTIONS_MAX, IDLE_SECONDS_MAX, LOCK_SECONDS_MAX, Leases,
-    Postgres, READ_STATEMENT_SECONDS_MAX, StoreError, VERSION_MIN, fail,
+    Postgres, Pulse, READ_STATEMENT_SECONDS_MAX, StoreError, VERSION_MIN, fail,
 };
 use crate::store::dialect::postgres as sql;
 
@@ -46,6 +46,7 @@ impl Postgres {
             .connect_lazy_with(options.clone());
         let mut store = Postgres {
             pool,
+            pulse: Pulse::new(options.clone(), redacted),
             options,
             session,
             database: redacted.to_owned(),
@@ -54,8 +55,17 @@ impl Postgres {
             held: Leases::default(),
             boundaries: Mutex::default(),
         };
-        store.greet().await?;
+        let pulse = store.pulse.clone();
+        pulse.beside(store.greet()).await?;
         Ok(store)
+    }
+
+    /// What an act gives, or `Unreachable` once the server answers nobody any more. Every act goes through this.
+    pub(in super::super) async fn while_it_answers<T>(
+        &self,
+        act: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.pulse.beside(act).await
     }
 
     async fn greet(&mut self) -> Result<(), StoreError> {

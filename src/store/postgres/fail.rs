@@ -38,6 +38,12 @@ fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError 
         "55P03" | "40P01" | "40001" | "55006" => StoreError::Busy {
             problem: format!("{act}: {problem}"),
         },
+        "53100" => StoreError::Sql {
+            act: format!("{database}: {act}"),
+            problem: format!(
+                "{problem}; the disk is full: make room, then run the same command again"
+            ),
+        },
         "53300" => StoreError::Unreachable { database, problem },
         "42803" => StoreError::Ungrouped { act, problem },
         // A trigger's own error, and a row that its view's CHECK OPTION refuses.

@@ -10,6 +10,7 @@ mod fail;
 mod lease;
 mod load;
 mod old;
+mod pulse;
 mod read;
 mod repair;
 mod run;
@@ -36,6 +37,7 @@ use crate::projection::change::Key;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use lease::Leases;
+use pulse::Pulse;
 
 /// Connections of the pool.
 const CONNECTIONS_MAX: u32 = 6;
@@ -60,6 +62,7 @@ pub struct Postgres {
     version: i32,
     encoding: String,
     held: Leases,
+    pulse: Pulse,
     /// After the last write of a run's shadow: next transaction number and time.
     boundaries: Mutex<HashMap<String, (i64, String)>>,
 }

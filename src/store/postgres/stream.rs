@@ -43,9 +43,10 @@ impl Postgres {
     ) -> Result<mpsc::Receiver<Result<T, StoreError>>, StoreError> {
         let (mut connection, begin) = (self.acquire().await?, begin.into());
         let (send, receive) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let database = self.database.clone();
+        let (database, pulse) = (self.database.clone(), self.pulse.clone());
         tokio::spawn(async move {
-            match pump(&mut connection, &begin, &mut copies, made, &send, &database).await {
+            let pumped = pump(&mut connection, &begin, &mut copies, made, &send, &database);
+            match pulse.beside(pumped).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(problem) => drop(send.send(Err(problem)).await),

@@ -24,6 +24,7 @@ mod code {
     pub(super) const READONLY: u32 = 8;
     pub(super) const IOERR: u32 = 10;
     pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const TOOBIG: u32 = 18;
     pub(super) const CONSTRAINT: u32 = 19;
@@ -91,6 +92,10 @@ pub(super) fn failed(doing: Doing<'_>, error: &sqlx::Error) -> StoreError {
         code::CANTOPEN | code::NOTADB | code::CORRUPT | code::IOERR => {
             StoreError::Unreachable { database, problem }
         }
+        code::FULL => sql(
+            doing,
+            format!("{problem}: make room, then run the same command again"),
+        ),
         code::CONSTRAINT | code::MISMATCH | code::TOOBIG => StoreError::Value {
             table: doing.table.to_owned(),
             problem,
