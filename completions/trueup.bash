@@ -40,6 +40,9 @@ _trueup() {
             trueup,replay)
                 cmd="trueup__subcmd__replay"
                 ;;
+            trueup,rollback)
+                cmd="trueup__subcmd__rollback"
+                ;;
             trueup,runs)
                 cmd="trueup__subcmd__runs"
                 ;;
@@ -75,6 +78,9 @@ _trueup() {
                 ;;
             trueup__subcmd__help,replay)
                 cmd="trueup__subcmd__help__subcmd__replay"
+                ;;
+            trueup__subcmd__help,rollback)
+                cmd="trueup__subcmd__help__subcmd__rollback"
                 ;;
             trueup__subcmd__help,runs)
                 cmd="trueup__subcmd__help__subcmd__runs"
@@ -194,7 +200,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs undo init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -262,7 +268,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify lag doctor snapshot runs undo init demo completions help"
+            opts="replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -404,6 +410,20 @@ _trueup() {
         trueup__subcmd__help__subcmd__replay__subcmd__partial)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__rollback)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -722,7 +742,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --until --no-swap --no-check --cutover-file --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --cutover-file --hand-over --view --dry-run --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -812,7 +832,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__partial)
-            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --hand-over --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -850,6 +870,28 @@ _trueup() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__rollback)
+            opts="-v -q -h --stale --dry-run --yes --confirm --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --confirm)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
