@@ -642,7 +642,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__reconcile)
-            opts="-v -q -h --view --apply --out --plan --kind --keys --where --column --repairs-max --deletes-max --allow-shrink --lag-wait --no-hash --yes --confirm --format --show-values --show --verbose --quiet --help"
+            opts="-v -q -h --view --apply --out --plan --kind --keys --where --column --repairs-max --deletes-max --allow-shrink --lag-wait --no-hash --yes --confirm --format --show-values --show --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -700,6 +700,18 @@ _trueup() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -722,7 +734,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --until --no-swap --no-check --cutover-file --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --cutover-file --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -746,6 +758,18 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -812,7 +836,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__partial)
-            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --keys --where --unverified --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -856,6 +880,18 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -998,7 +1034,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__snapshot__subcmd__create)
-            opts="-v -q -h --view --verify --full --dry-run --lag-wait --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --view --verify --full --dry-run --lag-wait --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1018,6 +1054,18 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1188,7 +1236,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__snapshot__subcmd__verify)
-            opts="-v -q -h --view --lag-wait --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --view --lag-wait --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1208,6 +1256,18 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1244,7 +1304,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__verify)
-            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --metrics-file --verbose --quiet --help"
+            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --metrics-file --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1267,6 +1327,18 @@ _trueup() {
                     return 0
                     ;;
                 --metrics-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -211,6 +211,9 @@ impl Run<'_> {
             (pipeline.plan, pipeline.permit, pipeline.systems)
         };
         let cutover = &plan.options.cutover;
+        systems.pace.pass().await;
+        // The projector is at rest from here on, or will be.
+        let _hurry = systems.pace.hurry();
         let Some(who) = projector::activity(systems, &plan.topics()).await? else {
             let swapped = self.swap_at_rest(shadows, None).await?;
             return Ok(CutOver {

@@ -237,6 +237,7 @@ async fn derived<'a>(pipeline: &mut Pipeline<'a>) -> Result<Exposure<'a>> {
     let exposure = Exposure::new(systems, permit, plan, views.clone()).await?;
     for derived in &plan.derived {
         pipeline.stage(&format!("deriving {}", derived.view.name))?;
+        systems.pace.pass().await;
         exposure.fill(derived).await?;
         crate::crash_point!("derive.filled");
         let store = exposure.store(derived);

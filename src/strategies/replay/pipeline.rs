@@ -172,10 +172,16 @@ impl<'a> Pipeline<'a> {
             );
             self.pass(at, ranges).await?;
             self.stage("building keys and indexes")?;
+            self.systems.pace.pass().await;
             store(self.systems, load)
                 .build(self.permit, &load.shadow)
                 .await?;
             crate::crash_point!("load.built");
+            // From now on the indexes are there, and a row that came before the one that makes room for it would break a
+            // unique one: what was, goes first.
+            if let Some(loader) = &mut self.states[at].loader {
+                loader.again_only();
+            }
         }
         Ok(())
     }
@@ -205,7 +211,7 @@ impl<'a> Pipeline<'a> {
             offset: e.start,
         });
         let (loader, stopped) = load::restore(
-            base.state(&load.kept_as)?,
+            (base.state(&load.kept_as)?, Arc::clone(&self.systems.pace)),
             next.collect(),
             self.take(at)?,
             store(self.systems, load),
@@ -240,7 +246,7 @@ impl<'a> Pipeline<'a> {
         let load = &self.plan.loads[at];
         let log = self.systems.log().await?;
         let (loader, stopped) = load::load(
-            log,
+            (log, Arc::clone(&self.systems.pace)),
             ranges,
             self.take(at)?,
             store(self.systems, load),
@@ -253,6 +259,7 @@ impl<'a> Pipeline<'a> {
         .with_context(|| format!("loading {}", load.view.name))?;
         self.put(at, loader, stopped)?;
         self.stage("settling keys that occur more than once")?;
+        self.systems.pace.pass().await;
         if self.watching && load.is_source() {
             self.systems
                 .staging()
@@ -275,6 +282,7 @@ impl<'a> Pipeline<'a> {
         for some in incomplete.chunks(limits::LOOKUP_KEYS) {
             let mut keys: Vec<Key<'static>> = some.iter().map(|(k, _)| k.clone()).collect();
             keys.sort();
+            self.systems.pace.take(keys.len() as u64).await;
             let expected = comparison.settling_rows(&keys, &load.view.mapping).await?;
             let position = self.systems.primary.write_position().await?;
             let mut by_key: BTreeMap<Key<'static>, Row<'static>> = expected

@@ -16,6 +16,7 @@ use super::unfinished;
 use crate::projection::version::Order;
 use crate::report::replay::{PlanLoad, PlanReport, PlanView};
 use crate::store::{Shadow, Staging};
+use crate::strategies::pace;
 use crate::strategies::{Origin, SourcePart, Systems, View, blocking, fingerprint, verify};
 use crate::stream::{Range, StreamError, Topic};
 
@@ -266,6 +267,7 @@ pub async fn plan(
     }
     making.sources(views).await?;
     suits::projector(systems, &mut making.plan).await?;
+    making.plan.notes.extend(pace::blind(systems).await?);
     making.plan.notes.dedup();
     let Options { begin, until, .. } = &making.plan.options;
     let mut outside = extents::outside("--until", until, &making.topics);
