@@ -199,7 +199,11 @@ impl Run<'_> {
         while file.exists() {
             let said = format!("ready to swap: waiting until {} is removed", file.display());
             self.pipeline.stage(&said)?;
-            self.follow().await?;
+            match self.follow().await {
+                // Where the log ends now, two rows have one value; it goes on.
+                Err(problem) if is_unique(&problem) => tracing::info!("{problem:#}"),
+                followed => drop(followed?),
+            }
             tokio::time::sleep(limits::RECHECK_PAUSE).await;
         }
         Ok(())
@@ -352,5 +356,9 @@ impl Run<'_> {
 
 /// Whether another try may go better.
 fn passes(problem: &anyhow::Error) -> bool {
-    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. }))
+    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. })) || is_unique(problem)
+}
+
+fn is_unique(problem: &anyhow::Error) -> bool {
+    matches!(problem.downcast_ref(), Some(StoreError::Unique { .. }))
 }

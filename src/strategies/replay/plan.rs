@@ -342,6 +342,9 @@ impl Making<'_> {
 
     /// Why the view's table cannot be replaced.
     async fn beside(&mut self, view: &View) -> Result<()> {
+        let repaired = suits::repaired(&self.systems.read_store, view).await;
+        self.plan.notes.extend(repaired);
+        self.plan.notes.extend(suits::unique(view));
         if !self.plan.options.no_swap {
             let hanging = suits::hanging(&self.systems.read_store, view).await?;
             self.plan.refusals.extend(hanging);
@@ -417,9 +420,9 @@ impl Making<'_> {
         }
         self.plan.refusals.extend(refusals);
         let order = self.order(&kept_as, &source, &topic, &extents).await?;
-        self.plan
-            .refusals
-            .extend(extents::compaction(&topic, &extents));
+        let begin = &self.plan.options.begin;
+        let compacted = extents::compacted(self.systems, &topic, &extents, begin).await?;
+        self.plan.refusals.extend(compacted);
         self.plan.refusals.extend(suits::types(&view));
         let shadow = shadow(&view, run, order.words(), is_staged);
         self.plan.loads.push(Load {

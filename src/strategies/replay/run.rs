@@ -211,7 +211,11 @@ fn may_go_on(problem: &anyhow::Error) -> bool {
         cause.is::<Interrupted>()
             || matches!(
                 cause.downcast_ref(),
-                Some(StoreError::Unreachable { .. } | StoreError::Busy { .. })
+                Some(
+                    StoreError::Unreachable { .. }
+                        | StoreError::Busy { .. }
+                        | StoreError::Unique { .. }
+                )
             )
             || matches!(
                 cause.downcast_ref(),
