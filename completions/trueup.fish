@@ -53,6 +53,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-swap -d 'Build the shadows and leave them beside the live tables'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-check -d 'Do not compare the shadows with the primary before the swap'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l hand-over -d 'Bring the tables to the end of the log, and set the offsets of the projector\'s group to it: for a projector that cannot get there; only when all that its group reads is in this replay'
@@ -72,6 +75,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-swap -d 'Build the shadows and leave them beside the live tables'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-check -d 'Do not compare the shadows with the primary before the swap'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l hand-over -d 'Bring the tables to the end of the log, and set the offsets of the projector\'s group to it: for a projector that cannot get there; only when all that its group reads is in this replay'
@@ -100,6 +106,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l confirm -d '
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l show -d 'Differences shown at most' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l apply -d 'Write the repairs, after a question'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l allow-shrink -d 'Go on though the primary has less than half of the read table\'s rows'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l no-hash -d 'Merge every row instead of comparing hashes first'
@@ -114,6 +123,9 @@ json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l time-budget -d 'End after this time, whatever is not decided by then; `10m` for example' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l metrics-file -d 'Also write metrics to this file, as OpenMetrics text for a textfile collector; it is replaced in one step' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l show-values -d 'Show values of differing columns, not only keys and column names'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l no-hash -d 'Merge every row instead of comparing hashes first'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
@@ -151,6 +163,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l verify -d 'Compare it with the primary, and mark it as known to be good'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l full -d 'Fold the whole log, from offset zero, instead of going on from the last snapshot'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from create" -l dry-run -d 'Print the plan and stop'
@@ -163,6 +178,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -l yes -d 'Consent without being asked'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand snapshot; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but errors'

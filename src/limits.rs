@@ -108,3 +108,19 @@ pub const OBJECT_TIMEOUT: Duration = Duration::from_secs(300);
 pub const DOCTOR_RECORDS: u64 = 100_000;
 /// Keys that the doctor remembers where it saw them; those beyond are not looked for in other partitions.
 pub const DOCTOR_KEYS_MAX: usize = 3_500_000;
+/// Time between two looks at what work has to wait for: the operator's file, replicas that lag.
+pub const PACE_LOOK: Duration = Duration::from_millis(500);
+/// How far a replica may lag before work waits for it, when the playbook says nothing. A batch of a load is replayed in
+/// far less, so that a replica beyond it does not keep up; and a reader of replicas is used to about that much.
+pub const REPLICA_LAG_MAX: Duration = Duration::from_millis(1_500);
+/// Shares of a second that a rate is kept in: no second sees more than this part of it at once.
+pub const RATE_PARTS: u64 = 20;
+/// Seconds of a rate that one pushed-down hash covers at most …
+pub const RATE_RANGE_SECONDS: u64 = 10;
+/// … but never fewer rows.
+pub const RATE_RANGE_ROWS_MIN: u64 = 10_000;
+/// How long one statement is read from at a rate before it is begun anew where it was: no snapshot is held for longer.
+pub const PACED_READ_MAX: Duration = Duration::from_secs(300);
+/// How long nothing may come forward before it is said what is waited for: longer than a checkpoint or a lock of a
+/// migration takes, shorter than anybody's patience.
+pub const STALL_AFTER: Duration = Duration::from_secs(60);

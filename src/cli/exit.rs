@@ -135,7 +135,7 @@ fn of_store(error: &StoreError) -> Option<Exit> {
             Exit::Refused
         }
         StoreError::NoTable { .. } => Exit::Usage,
-        StoreError::Busy { .. } => Exit::Busy,
+        StoreError::Busy { .. } | StoreError::Unique { .. } => Exit::Busy,
         StoreError::Sql { .. } | StoreError::Ungrouped { .. } => Exit::Incomplete,
         // It only carries another error, which comes next in the chain.
         StoreError::Sink(e) => Exit::of(e),

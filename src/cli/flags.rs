@@ -33,6 +33,29 @@ impl std::str::FromStr for Wait {
     }
 }
 
+/// A number of rows or records a second, as the flags write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate(pub(super) u64);
+
+impl std::str::FromStr for Rate {
+    type Err = anyhow::Error;
+    fn from_str(text: &str) -> Result<Rate> {
+        let wrong = || anyhow!("write a number above zero: 5000, 5k or 2m");
+        let at = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let times = match &text[at..] {
+            "" => 1,
+            "k" => 1_000,
+            "m" => 1_000_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = text[..at].parse().map_err(|_| wrong())?;
+        let rate = number.checked_mul(times).filter(|rate| *rate > 0);
+        rate.map(Rate).ok_or_else(wrong)
+    }
+}
+
 /// Keys, as `--keys` takes them: each a list of its parts in the order of the key's columns.
 ///
 /// `7,13` are two keys of one column; JSON is for anything else: `["a,b"]` is one key with a comma in it, `[[1,"a"]]` one
@@ -100,6 +123,17 @@ mod tests {
         assert!(keys(&["[{}]".to_owned()]).is_err());
         assert!(keys(&["[1".to_owned()]).is_err());
         assert!(keys(&["@/no/such/file".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn rates() {
+        let of = |text: &str| text.parse::<Rate>().map(|r| r.0).ok();
+        assert_eq!(of("5000"), Some(5_000));
+        assert_eq!(of("5k"), Some(5_000));
+        assert_eq!(of("2m"), Some(2_000_000));
+        for wrong in ["0", "k", "5 k", "5k/s", "-1", "99999999999999999999m"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod flags;
 mod init;
 mod lag;
 mod metrics;
+mod pace;
 mod reconcile;
 mod replay;
 mod rollback;

@@ -9,12 +9,14 @@ use super::consent::Consent;
 use super::context::Format;
 use super::files::{self, Existing, Readers};
 use super::flags::{self, Usage, Wait};
+use super::pace::PaceArgs;
 use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::projection::diff::Kind;
 use crate::report::reconcile::plans_json;
 use crate::store::Acts;
 use crate::strategies::bounds::Bound;
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::reconcile::{self, Options, Plan, apply, saved};
 use crate::strategies::replay::cutover::close_open_pauses;
 use crate::strategies::{Refused, View};
@@ -65,6 +67,8 @@ pub(super) struct Args {
     /// Differences shown at most
     #[arg(long, value_name = "NUMBER", default_value_t = limits::DIFFERENCES_SHOWN)]
     show: usize,
+    #[command(flatten)]
+    pace: PaceArgs,
 }
 
 /// Which differences are meant.
@@ -116,9 +120,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     } else {
         wiring::Use::RepairPlan
     };
-    let wired = wiring::open(&args.playbook, &args.view, purpose).await?;
+    let mut wired = wiring::open(&args.playbook, &args.view, purpose).await?;
+    args.pace.set(&mut wired, &stop);
     let progress = context.progress();
     let making = plans(&args, &wired, &progress);
+    let making = watched(&wired.systems, &progress, Watched::Reads, making);
     let plans = tokio::select! {
         plans = making => plans?,
         () = super::stopped(&stop) => return Err(super::interrupted_reading()),
@@ -176,7 +182,8 @@ async fn apply_one(
     let permit = args.consent.to_repair(&report.table, &report.act())?;
     close_open_pauses(read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
-    let done = apply::apply(&wired.systems, plan, &permit, &progress, stop).await;
+    let work = apply::apply(&wired.systems, plan, &permit, &progress, stop);
+    let done = watched(&wired.systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let done = done.map_err(|e| e.context(format!("view {}", plan.view.name)))?;
     let report = done.report(plan);

@@ -6,9 +6,11 @@ use anyhow::Result;
 
 use super::consent::Consent;
 use super::context::Format;
+use super::pace::PaceArgs;
 use super::replay::pausing;
 use super::{Context, Exit, wiring};
 use crate::strategies::Refused;
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::cutover::close_open_pauses;
 use crate::strategies::rollback::{self, Options, Plan};
 
@@ -33,6 +35,8 @@ pub(super) struct Args {
     dry_run: bool,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    pace: PaceArgs,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -45,7 +49,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     } else {
         wiring::Use::Replay
     };
-    let wired = wiring::open(&args.playbook, &[], access).await?;
+    let mut wired = wiring::open(&args.playbook, &[], access).await?;
+    args.pace.set(&mut wired, &stop);
     let (systems, name) = (&wired.systems, &wired.name);
     let options = Options {
         stale: args.stale,
@@ -68,7 +73,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let permit = args.consent.to_write(&name_of(&plan), &report.act())?;
     close_open_pauses(&systems.read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
-    let done = rollback::execute(systems, &plan, &permit, &progress, stop).await;
+    let work = rollback::execute(systems, &plan, &permit, &progress, stop);
+    let done = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let report = done?.report(&plan);
     let again = format!("trueup rollback {} {}", args.playbook.display(), plan.run);

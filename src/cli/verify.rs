@@ -1,6 +1,8 @@
 //! `trueup verify`
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -8,11 +10,13 @@ use anyhow::Result;
 use super::context::Format;
 use super::flags::Wait;
 use super::metrics::MetricsFile;
+use super::pace::PaceArgs;
 use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::report::metrics::Metrics;
 use crate::report::verdict::{PlaybookVerdict, Verdict};
 use crate::report::{json, table};
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::verify::{self, Options};
 
 /// Compare read tables with the primary; writes nothing
@@ -41,23 +45,25 @@ pub(super) struct Args {
     no_hash: bool,
     #[command(flatten)]
     metrics: MetricsFile,
+    #[command(flatten)]
+    pace: PaceArgs,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     let stop = context.stop_flag()?;
     tokio::select! {
-        done = all(&args, context) => done,
+        done = all(&args, &stop, context) => done,
         () = super::stopped(&stop) => Err(super::interrupted_reading()),
     }
 }
 
 /// Every playbook, one after the other; one that fails does not keep the others from being verified.
-async fn all(args: &Args, context: &Context) -> Result<Exit> {
+async fn all(args: &Args, stop: &Arc<AtomicBool>, context: &Context) -> Result<Exit> {
     let mut exits = Vec::new();
     let mut metrics = Metrics::default();
     for playbook in &args.playbooks {
         let began = Instant::now();
-        let (name, exit) = match one(playbook, args, context).await {
+        let (name, exit) = match one(playbook, args, stop, context).await {
             Ok(verdict) => {
                 verdict.measure(&mut metrics);
                 let exit = exit_of(&verdict);
@@ -84,11 +90,17 @@ fn exit_of(verdict: &PlaybookVerdict) -> Exit {
     }
 }
 
-async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<PlaybookVerdict> {
+async fn one(
+    path: &std::path::Path,
+    args: &Args,
+    stop: &Arc<AtomicBool>,
+    context: &Context,
+) -> Result<PlaybookVerdict> {
     let until = args
         .time_budget
         .map(|budget| tokio::time::Instant::now() + budget.0);
-    let wired = wiring::open(path, &args.view, wiring::Use::Verify).await?;
+    let mut wired = wiring::open(path, &args.view, wiring::Use::Verify).await?;
+    args.pace.set(&mut wired, stop);
     let progress = context.progress();
     let mut views = Vec::new();
     for view in &wired.views {
@@ -97,7 +109,8 @@ async fn one(path: &std::path::Path, args: &Args, context: &Context) -> Result<P
             until,
             hash: !args.no_hash,
         };
-        let verdict = verify::verify(&wired.systems, view, options, &progress).await;
+        let work = verify::verify(&wired.systems, view, options, &progress);
+        let verdict = watched(&wired.systems, &progress, Watched::Reads, work).await;
         views.push(verdict.map_err(|e| e.context(format!("view {}", view.name)))?);
     }
     progress.finish();

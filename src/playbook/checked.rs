@@ -274,13 +274,24 @@ pub struct Cutover {
     pub writer_role: Option<String>,
 }
 
-/// What a plan may at most change; what is not given has a default elsewhere.
+/// What a plan may at most change, and what its work may do to others; what is not given has a default elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
     /// All repairs.
     pub repairs_max: Option<Bound>,
     /// Deletes among them.
     pub deletes_max: Option<Bound>,
+    /// How far a replica may lag before work waits for it.
+    pub replica_lag_max: Option<LagMax>,
+}
+
+/// A bound of the lag of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LagMax {
+    /// So long.
+    Within(Duration),
+    /// Replicas are not looked at.
+    None,
 }
 
 /// A number of rows, or a share of the table.

@@ -307,6 +307,7 @@ const SUGGESTIONS: &str = r#"
 # limits:
 #   repairs_max: "10%"              # a plan that would change more rows is refused
 #   deletes_max: 1000               # a swap that would drop more rows that the primary has is refused
+#   replica_lag_max: 1.5s           # work waits while a replica, or the connector's slot, lags further; `none` looks at none
 # cutover:
 #   pause: "kubectl scale deploy/my-projector --replicas=0"     # stops the projector just before a swap
 #   resume: "kubectl scale deploy/my-projector --replicas=3"    # starts it again, whatever became of the swap

@@ -30,8 +30,8 @@ mod yaml;
 use std::path::Path;
 
 pub use self::checked::{
-    Applied, Bound, Captured, Compare, Cutover, Database, Format, Limits, Log, Origin, Playbook,
-    Scalar, Snapshots, Source, TableName, Test, TouchedBy, View, ViewKind,
+    Applied, Bound, Captured, Compare, Cutover, Database, Format, LagMax, Limits, Log, Origin,
+    Playbook, Scalar, Snapshots, Source, TableName, Test, TouchedBy, View, ViewKind,
 };
 pub use self::draft::{Draft, DraftSource, DraftView, as_literal};
 pub use self::expand::Env;

@@ -187,6 +187,7 @@ pub(super) struct Cutover {
 pub(super) struct Limits {
     pub(super) repairs_max: Field<Scalar>,
     pub(super) deletes_max: Field<Scalar>,
+    pub(super) replica_lag_max: Field<Scalar>,
 }
 
 impl Shape for Applied {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod limits;
 mod queries;
 
 /// The example of the design, less its query view.
@@ -298,7 +299,7 @@ views:
     where: { a: 1 }
     as_of: soon
 cutover: { pause: stop, pause_max: 60 }
-limits: { repairs_max: "110%", deletes_max: { rows: 1 } }
+limits: { repairs_max: "110%", deletes_max: { rows: 1 }, replica_lag_max: 1.5 }
 extra:
 "#,
     );
@@ -330,6 +331,7 @@ extra:
     books/shop.yaml:22: cutover.pause_max: is no duration; write a whole number above zero with its unit: 500ms, 30s, 2m or 1h
     books/shop.yaml:23: limits.repairs_max: is no bound; write a number of rows, or a share such as "10%" (0% to 100%)
     books/shop.yaml:23: limits.deletes_max: must be one value, not a map; write one text or number
+    books/shop.yaml:23: limits.replica_lag_max: is no bound of lag; write a time above zero with its unit, such as 1.5s or 500ms; or `none`, and replicas are not looked at
     books/shop.yaml:24: extra: is no key of a playbook; known here: version, name, primary, read_store, log, captured, applied, sources, views, cutover, limits, staging, snapshots
     "#);
 }

@@ -258,6 +258,24 @@ impl Diff {
         self.rows
     }
 
+    /// Asked for rows, forgets those that are not looked at yet, so that both sides can be fed anew, each from behind the key
+    /// that this gives: everything up to it is decided. `None` where nothing is; then nothing is forgotten.
+    pub fn rewind(&mut self) -> Option<Key<'static>> {
+        // The side that lacks rows is the one that was looked at last.
+        let lacks = |side: &Side| side.rows.is_empty() && !side.ended;
+        let side = if lacks(&self.expected) {
+            &self.expected
+        } else {
+            &self.actual
+        };
+        let behind = key_of(side.last.as_ref()?, &self.key);
+        for side in [&mut self.expected, &mut self.actual] {
+            side.rows.clear();
+            (side.last, side.ended) = (None, false);
+        }
+        Some(behind)
+    }
+
     /// Goes on to the next difference, or to where rows are missing.
     ///
     /// # Errors

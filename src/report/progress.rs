@@ -47,6 +47,8 @@ struct Shared {
     show: Show,
     counter: Counter,
     stage: Mutex<Option<Stage>>,
+    /// Why the stage does not come forward.
+    state: Mutex<Option<String>>,
     done: AtomicBool,
     bar: ProgressBar,
 }
@@ -70,6 +72,7 @@ impl Progress {
             show,
             counter: Counter::default(),
             stage: Mutex::new(None),
+            state: Mutex::new(None),
             done: AtomicBool::new(false),
             bar: ProgressBar::with_draw_target(None, target),
         });
@@ -103,6 +106,22 @@ impl Progress {
         if let Ok(mut current) = self.shared.stage.lock() {
             *current = Some(stage);
         }
+    }
+
+    /// Says why the current stage does not come forward, until it says otherwise: `paused: …`, `throttled: …`.
+    pub fn state(&self, state: Option<String>) {
+        if let Ok(mut current) = self.shared.state.lock() {
+            *current = state;
+        }
+    }
+
+    /// How far it has come: the stage, and what was counted in all stages together.
+    #[must_use]
+    pub fn mark(&self) -> (String, u64) {
+        let stage = self.shared.stage.lock();
+        let name = stage.map(|s| s.as_ref().map(|s| s.name.clone()));
+        let name = name.ok().flatten().unwrap_or_default();
+        (name, self.shared.counter.get())
     }
 
     /// Stops showing and clears the line.
@@ -150,13 +169,18 @@ fn tick(shared: &Shared) {
         };
         let Some(stage) = &*stage else { continue };
         let done = shared.counter.get().saturating_sub(stage.base);
+        let state = shared.state.lock().map(|s| s.clone()).unwrap_or_default();
+        let line = || match &state {
+            Some(state) => format!("{}, {state}", line(stage, done)),
+            None => line(stage, done),
+        };
         if shared.show == Show::Bar {
             shared.bar.set_position(done);
-            shared.bar.set_message(line(stage, done));
+            shared.bar.set_message(line());
             shared.bar.tick();
         } else if last_line.elapsed() >= limits::PROGRESS_EVERY {
             last_line = Instant::now();
-            say(&line(stage, done));
+            say(&line());
         }
     }
 }

@@ -127,6 +127,12 @@ impl Acts for Store {
     async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {
         each!(self.slot(name).await)
     }
+    async fn replication(&self) -> Result<Replication, StoreError> {
+        each!(self.replication().await)
+    }
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        each!(self.waiting().await)
+    }
     async fn emit(&self, message: &str) -> Result<bool, StoreError> {
         each!(self.emit(message).await)
     }

@@ -54,6 +54,14 @@ pub enum StoreError {
         /// The server's words, with column and value where it says them.
         problem: String,
     },
+    /// Rows of a table being built that its unique index does not take together: there, where the log was read to.
+    #[error("{problem}")]
+    Unique {
+        /// Table.
+        table: String,
+        /// Which index, which keys.
+        problem: String,
+    },
     /// The strategy's own error while it was being handed rows.
     #[error(transparent)]
     Sink(#[from] anyhow::Error),

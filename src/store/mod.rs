@@ -8,6 +8,7 @@ pub mod down;
 pub mod error;
 pub mod permit;
 pub mod postgres;
+mod pressure;
 pub mod repair;
 pub mod run;
 pub mod scan;
@@ -28,6 +29,7 @@ use crate::projection::version::Version;
 pub use dispatch::{Engine, Store};
 pub use error::StoreError;
 pub use permit::WritePermit;
+pub use pressure::{Follower, Replication, Waiting};
 pub use repair::{Confirmation, Effect, Entry, Outcome, Target, Write};
 pub use run::{Held, Memo, Note, RunKind, RunRecord, RunState, Start, Unfinished};
 pub use scan::{Described, Digest, Output, Relation, Scan};
@@ -306,6 +308,10 @@ pub trait Acts {
     async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError>;
     /// The replication slot of that name; `None` where there is none.
     async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError>;
+    /// Who follows the database, and how far; nobody where it has no replicas.
+    async fn replication(&self) -> Result<Replication, StoreError>;
+    /// The statements of this store that have not ended, and who is in their way; none where the database does not tell.
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
     /// Puts a message into the database's own log, if it has one and the role may; whether it did. Whoever reads that log
     /// then confirms this position even where nothing is written. It is no write: no table, no transaction number.
     async fn emit(&self, message: &str) -> Result<bool, StoreError>;

@@ -2,10 +2,13 @@
 //!
 //! A pushed-down hash may only prove a range equal; every difference comes out of the merge in [`Diff`].
 
+mod merge;
+
 use std::collections::HashSet;
 
 use anyhow::Result;
 
+use super::pace::Pace;
 use super::{Origin, Systems, View};
 use crate::limits;
 use crate::projection::cell::{Cell, Row};
@@ -23,6 +26,7 @@ pub struct Comparison<'a> {
     origin: &'a Store,
     /// Where the actual rows are read.
     actual: &'a Store,
+    pace: &'a Pace,
     mapping: Mapping,
     rules: Vec<Rule>,
     scope: Option<String>,
@@ -59,6 +63,7 @@ impl<'a> Comparison<'a> {
         Comparison {
             origin,
             actual: &systems.read_store,
+            pace: &systems.pace,
             mapping: view.mapping.compared(),
             rules: view.rules.clone(),
             scope: view.scope.clone(),
@@ -221,6 +226,7 @@ impl<'a> Comparison<'a> {
         let hash = if hash { self.hash().await? } else { None };
         let mut found = Found::default();
         for (from, to) in self.ranges().await? {
+            self.pace.pass().await;
             let equal = match &hash {
                 Some(_) => self.equal(&from, &to).await?,
                 None => None,
@@ -229,6 +235,7 @@ impl<'a> Comparison<'a> {
                 Some(rows) => {
                     found.rows += rows;
                     counter.add(rows);
+                    self.pace.spend(rows).await;
                 }
                 None => self.merge(from, to, &mut found, counter).await?,
             }
@@ -239,10 +246,11 @@ impl<'a> Comparison<'a> {
     async fn ranges(&self) -> Result<Vec<(Option<Key<'static>>, Option<Key<'static>>)>> {
         let rows = self.rows_estimate.unwrap_or(0);
         // A query is run once: a range of it may cost as much as all of it.
-        if rows <= limits::RANGE_ROWS || self.is_query() {
+        let range_rows = self.pace.range_rows();
+        if rows <= range_rows || self.is_query() {
             return Ok(vec![(None, None)]);
         }
-        let parts = usize::try_from(rows.div_ceil(limits::RANGE_ROWS)).unwrap_or(1);
+        let parts = usize::try_from(rows.div_ceil(range_rows)).unwrap_or(1);
         let cuts = self.actual.split(&self.actual_scan(), parts).await?;
         let starts = std::iter::once(None).chain(cuts.iter().cloned().map(Some));
         let ends = cuts.iter().cloned().map(Some).chain(std::iter::once(None));
@@ -265,44 +273,6 @@ impl<'a> Comparison<'a> {
             tokio::join!(self.origin.digest(&expected), self.actual.digest(&actual));
         let (expected, actual) = (expected?, actual?);
         Ok((expected == actual).then_some(expected.rows))
-    }
-
-    async fn merge(
-        &self,
-        from: Option<Key<'static>>,
-        to: Option<Key<'static>>,
-        found: &mut Found,
-        counter: &Counter,
-    ) -> Result<()> {
-        let bounded = |scan: Scan| Scan {
-            from: from.clone(),
-            to: to.clone(),
-            ..scan
-        };
-        let (mut expected, mut actual) = tokio::try_join!(
-            self.origin.rows(bounded(self.source_scan())),
-            self.actual.rows(bounded(self.actual_scan()))
-        )?;
-        found.merged = true;
-        let mut diff = self.diff();
-        let mut counted = 0;
-        loop {
-            match diff.step()? {
-                Step::Differs(d) if found.differences.len() < limits::RECHECK_KEYS_MAX => {
-                    found.differences.push(d)
-                }
-                Step::Differs(_) => found.beyond += 1,
-                Step::NeedExpected => diff.expected(self.next_expected(&mut expected).await?),
-                Step::NeedActual => diff.actual(next(&mut actual).await?),
-                Step::Done => break,
-            }
-            counter.add(diff.rows() - counted);
-            counted = diff.rows();
-        }
-        counter.add(diff.rows() - counted);
-        found.rows += diff.rows();
-        found.representation += diff.representation();
-        Ok(())
     }
 
     /// The expected rows, before they are projected, in key order: what [`Comparison::next_expected`] reads.

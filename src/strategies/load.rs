@@ -1,16 +1,17 @@
 //! The one loop over the log: record, change, row, bulk form, on the thread that reads; batches cross one bounded channel to
 //! the task that writes. A state read out of another shadow goes the same way.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+mod keys;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use self::keys::KeySet;
 use crate::fault;
 use crate::limits;
 use crate::projection::cell::{Cell, Row};
@@ -26,49 +27,8 @@ use crate::report::progress::Progress;
 use crate::store::{
     Acts, Batch, Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
 };
+use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
-
-/// The hashes of the keys seen so far. It may say "seen" of a key that was not (a collision, or when it is full); never
-/// the other way round.
-struct KeySet {
-    table: HashTable<u64>,
-    hasher: DefaultHashBuilder,
-    bytes_max: usize,
-    full: bool,
-}
-
-impl KeySet {
-    fn new(bytes_max: usize) -> KeySet {
-        KeySet {
-            table: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            bytes_max,
-            full: false,
-        }
-    }
-
-    /// Whether the key of these cells is certainly seen for the first time.
-    fn is_first<'k>(&mut self, key: impl Iterator<Item = &'k Cell<'k>>) -> bool {
-        let mut hasher = self.hasher.build_hasher();
-        key.for_each(|cell| cell.hash(&mut hasher));
-        let hash = hasher.finish();
-        if self.full || self.table.find(hash, |h| *h == hash).is_some() {
-            return false;
-        }
-        // Growing doubles it: that moment is the one that counts.
-        let grown = if self.table.len() == self.table.capacity() {
-            self.table.capacity() * 3
-        } else {
-            self.table.capacity()
-        };
-        if grown * (size_of::<u64>() + 1) > self.bytes_max {
-            self.full = true;
-            return false;
-        }
-        self.table.insert_unique(hash, hash, |h| *h);
-        true
-    }
-}
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {
@@ -239,10 +199,7 @@ impl Loader {
     /// From now on every change counts as one of a key that may have been seen before: each goes by what was there, and the
     /// keys seen are no longer kept.
     pub fn again_only(&mut self) {
-        self.seen = KeySet {
-            full: true,
-            ..KeySet::new(0)
-        };
+        self.seen = KeySet::of_everything();
     }
 
     /// A row of which only the key is known.
@@ -303,7 +260,7 @@ struct Pass {
 /// # Errors
 /// The first error of the log, the engine or the store; what was appended before stays in the shadow.
 pub async fn load(
-    log: Arc<Log>,
+    (log, pace): (Arc<Log>, Arc<Pace>),
     ranges: Vec<Range>,
     loader: Loader,
     store: &Store,
@@ -313,7 +270,11 @@ pub async fn load(
     stop: Arc<AtomicBool>,
 ) -> Result<(Loader, bool)> {
     let counter = progress.counter();
-    let fill = move |pipe: &Pipe| read(&log, &ranges, loader, pipe, &counter, &stop);
+    let fill = move |pipe: &Pipe| {
+        let read = read((&log, &pace), &ranges, loader, pipe, &counter, &stop);
+        pace.read_to_the_end();
+        read
+    };
     written(store, shadow, permit, fill).await
 }
 
@@ -324,7 +285,10 @@ pub async fn load(
 /// # Errors
 /// The first error of `batches` or the store; what was appended before stays in the shadow.
 pub async fn restore(
-    batches: impl Iterator<Item = Result<StateBatch>> + Send + 'static,
+    (batches, pace): (
+        impl Iterator<Item = Result<StateBatch>> + Send + 'static,
+        Arc<Pace>,
+    ),
     next: Vec<NextOffset>,
     loader: Loader,
     store: &Store,
@@ -334,7 +298,7 @@ pub async fn restore(
     stop: Arc<AtomicBool>,
 ) -> Result<(Loader, bool)> {
     let counter = progress.counter();
-    let fill = move |pipe: &Pipe| put_back(batches, next, loader, pipe, &counter, &stop);
+    let fill = move |pipe: &Pipe| put_back((batches, &pace), next, loader, pipe, &counter, &stop);
     written(store, shadow, permit, fill).await
 }
 
@@ -394,14 +358,23 @@ async fn written(
 }
 
 fn read(
-    log: &Log,
+    (log, pace): (&Log, &Pace),
     ranges: &[Range],
     mut loader: Loader,
     pipe: &Pipe,
     counter: &Counter,
     stop: &AtomicBool,
 ) -> Result<Pass> {
+    let over = || stop.load(Ordering::Relaxed) || pipe.quit.load(Ordering::Relaxed);
+    let (grain, mut due) = (pace.grain(), 0);
+    let mut reading = pace.reads(ranges);
     let outcome = log.read(ranges, stop, |record| -> Result<ControlFlow<()>> {
+        due += 1;
+        if due >= grain {
+            pace.take_blocking(due, &over);
+            due = 0;
+        }
+        reading.took(record);
         loader.record(record)?;
         counter.add(1);
         Ok(if pipe.flow(&mut loader) {
@@ -436,7 +409,7 @@ fn read(
 }
 
 fn put_back(
-    batches: impl Iterator<Item = Result<StateBatch>>,
+    (batches, pace): (impl Iterator<Item = Result<StateBatch>>, &Pace),
     next: Vec<NextOffset>,
     mut loader: Loader,
     pipe: &Pipe,
@@ -450,6 +423,7 @@ fn put_back(
             StateBatch::Rows(rows) => rows.len(),
             StateBatch::Gone(keys) => keys.len(),
         };
+        pace.take_blocking(size as u64, &|| stop.load(Ordering::Relaxed));
         loader.restore(batch);
         counter.add(size as u64);
         if stop.load(Ordering::Relaxed) || !pipe.flow(&mut loader) {

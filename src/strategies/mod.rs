@@ -8,6 +8,7 @@ pub mod draft;
 pub mod fingerprint;
 pub mod lag;
 pub mod load;
+pub mod pace;
 pub mod reconcile;
 pub mod replay;
 pub mod rollback;
@@ -31,6 +32,7 @@ use crate::projection::query::TouchedBy;
 use crate::projection::rule::Rule;
 use crate::store::{Acts, Catalog, Relation, Store, TableName};
 use crate::stream::{Log, StreamError};
+use pace::Pace;
 
 /// How far the projector is, as far as the playbook says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +171,8 @@ pub struct Systems {
     pub captured: Captured,
     /// How far the projector is.
     pub applied: Applied,
+    /// How fast work may go on.
+    pub pace: Arc<Pace>,
     log: OnceCell<Arc<Log>>,
     open_log: Arc<OpenLog>,
 }
@@ -190,6 +194,7 @@ impl Systems {
             scratch,
             captured,
             applied,
+            pace: Arc::default(),
             log: OnceCell::new(),
             open_log: Arc::new(open_log),
         }

@@ -19,6 +19,7 @@ use crate::store::Settle;
 use crate::store::Settled;
 
 /// Folds what the store hands over. It lives through all rounds of a load.
+#[derive(Clone)]
 pub struct Settler {
     fold: Fold,
     current: Option<Key<'static>>,

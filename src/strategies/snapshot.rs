@@ -183,11 +183,13 @@ impl<'a> Folded<'a> {
         let mut writer = place.create(self.draft(ids, at_ms)?, &plan.run)?;
         for load in &plan.loads {
             self.pipeline.stage(&format!("writing {}", load.kept_as))?;
+            self.pipeline.systems.pace.pass().await;
             writer = self.table(writer, &load.shadow, kept_table(load)).await?;
         }
         for derived in &plan.derived {
             let name = kept_as(&derived.view);
             self.pipeline.stage(&format!("writing {name}"))?;
+            self.pipeline.systems.pace.pass().await;
             let table = table(name, TableKind::Query, &derived.shadow);
             writer = self.table(writer, &derived.shadow, table).await?;
         }
@@ -242,12 +244,13 @@ impl<'a> Folded<'a> {
     /// One table's rows and tombstones, as they stream out of the staging area.
     async fn table(&self, mut writer: Writer, shadow: &Shadow, table: Table) -> Result<Writer> {
         let mut state = self.pipeline.systems.staging().state(shadow).await?;
-        let versioned = table.versioned;
+        let (versioned, pace) = (table.versioned, Arc::clone(&self.pipeline.systems.pace));
         blocking(move || -> Result<Writer> {
             let mut rows = writer.table(table)?;
             while let Some(batch) = state.blocking_recv() {
                 match batch.map_err(|e: StoreError| anyhow::Error::from(e))? {
                     StateBatch::Rows(batch) => {
+                        pace.spend_blocking(batch.len() as u64, &|| false);
                         let batch: Vec<_> = batch
                             .into_iter()
                             .map(|(row, version)| (row, versioned.then_some(version)))

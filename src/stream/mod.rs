@@ -156,6 +156,17 @@ impl Log {
         }
     }
 
+    /// The broker that gives a partition, for a message; `None` for an archive, and while there is none.
+    ///
+    /// # Errors
+    /// As [`Log::topic`].
+    pub fn broker(&self, topic: &str, partition: i32) -> Result<Option<String>, StreamError> {
+        match self {
+            Log::Kafka(kafka) => kafka.broker(topic, partition),
+            Log::Archive(_) => Ok(None),
+        }
+    }
+
     /// A setting of the cluster's brokers; `None` for an archive, and where we may not look.
     ///
     /// # Errors

@@ -253,7 +253,7 @@ impl<'a> Case<'a> {
         let records: i64 = ranges.iter().map(|r| r.to - r.from).sum();
         let before = load.loader.counts.clone();
         let (loader, stopped) = load::load(
-            Arc::clone(&self.log),
+            (Arc::clone(&self.log), Arc::default()),
             ranges,
             load.loader,
             self.store,
@@ -314,7 +314,7 @@ impl<'a> Case<'a> {
         let gone = gone.chunks(100).map(|some| StateBatch::Gone(some.to_vec()));
         let batches: Vec<anyhow::Result<StateBatch>> = rows.chain(gone).map(Ok).collect();
         let (loader, stopped) = load::restore(
-            batches.into_iter(),
+            (batches.into_iter(), Arc::default()),
             next.to_vec(),
             loader,
             self.store,

@@ -7,6 +7,7 @@ use crate::cli::context::Format;
 use crate::cli::{Context, Exit, flags, wiring};
 use crate::limits;
 use crate::strategies::bounds::Bound;
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::{self, Begin, Destination, Options, in_place};
 use crate::strategies::{Origin, Refused, reconcile};
 
@@ -48,7 +49,8 @@ pub(super) async fn run(
     } else {
         wiring::Use::Repair
     };
-    let wired = wiring::open(&common.playbook, &common.view, access).await?;
+    let mut wired = wiring::open(&common.playbook, &common.view, access).await?;
+    common.pace.set(&mut wired, &stop);
     for view in &wired.views {
         if let Origin::Query { .. } = view.origin {
             return Err(Refused::because(format!(
@@ -89,7 +91,8 @@ pub(super) async fn run(
         return Err(Refused::because(problem).into());
     }
     let progress = context.progress();
-    let done = in_place::execute(systems, &plan, &repairs, &permit, &progress, stop).await;
+    let work = in_place::execute(systems, &plan, &repairs, &permit, &progress, stop);
+    let done = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let mut complete = true;
     for replayed in done? {

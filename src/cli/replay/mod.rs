@@ -5,6 +5,7 @@ mod offsets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
@@ -12,9 +13,11 @@ use self::in_place::InPlace;
 
 use super::consent::{self, Consent};
 use super::context::Format;
+use super::pace::PaceArgs;
 use super::{Context, Exit, wiring};
 use crate::snapshot::Place;
 use crate::strategies::bounds::Bound;
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::base::Base;
 use crate::strategies::replay::{self, Begin, Cutover, Destination, Options, Pausing, Plan};
 use crate::strategies::{Refused, blocking};
@@ -72,6 +75,8 @@ pub(super) struct Common {
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
 }
 
 /// What a replay into shadows is asked.
@@ -122,8 +127,10 @@ pub(super) struct BeginArgs {
 pub(super) async fn run(replay: Replay, context: &Context) -> Result<Exit> {
     match replay {
         Replay::BigBang(args) => {
-            let wired = open(&args.common).await?;
-            into_shadows(&wired, Begin::Zero, &args.common, &args.shadowed, context).await
+            let stop = context.stop_flag()?;
+            let wired = open(&args.common, &stop).await?;
+            let (common, shadowed) = (&args.common, &args.shadowed);
+            into_shadows(&wired, Begin::Zero, common, shadowed, stop, context).await
         }
         Replay::Partial(args) => partial(args, context).await,
     }
@@ -143,10 +150,12 @@ async fn partial(args: Partial, context: &Context) -> Result<Exit> {
                 )
                 .into());
             }
-            let wired = open(&args.common).await?;
+            let stop = context.stop_flag()?;
+            let wired = open(&args.common, &stop).await?;
             let base = base(&wired, id, args.unverified).await?;
             let begin = Begin::Snapshot(Arc::new(base));
-            into_shadows(&wired, begin, &args.common, &args.shadowed, context).await
+            let (common, shadowed) = (&args.common, &args.shadowed);
+            into_shadows(&wired, begin, common, shadowed, stop, context).await
         }
         (None, Some(offsets), _) => {
             let from = in_place::From::Offsets(offsets);
@@ -159,13 +168,15 @@ async fn partial(args: Partial, context: &Context) -> Result<Exit> {
     }
 }
 
-async fn open(common: &Common) -> Result<wiring::Wired> {
+async fn open(common: &Common, stop: &Arc<AtomicBool>) -> Result<wiring::Wired> {
     let access = if common.dry_run {
         wiring::Use::Plan
     } else {
         wiring::Use::Replay
     };
-    wiring::open(&common.playbook, &common.view, access).await
+    let mut wired = wiring::open(&common.playbook, &common.view, access).await?;
+    common.pace.set(&mut wired, stop);
+    Ok(wired)
 }
 
 /// A snapshot of the playbook, all of it checked; one that is not known to be good only where that is asked for.
@@ -215,9 +226,9 @@ async fn into_shadows(
     begin: Begin,
     common: &Common,
     shadowed: &Shadowed,
+    stop: Arc<AtomicBool>,
     context: &Context,
 ) -> Result<Exit> {
-    let stop = context.stop_flag()?;
     let until = match &shadowed.until {
         Some(until) => offsets::read("--until", until, wired).await?,
         None => Vec::new(),
@@ -255,7 +266,9 @@ async fn into_shadows(
         .to_write(&name_of(wired), &plan.report().act())?;
     replay::cutover::close_open_pauses(&wired.systems.read_store, &wired.cutover, &permit).await?;
     let progress = context.progress();
-    let done = replay::execute(&wired.systems, &plan, &permit, &progress, stop).await;
+    let systems = &wired.systems;
+    let work = replay::execute(systems, &plan, &permit, &progress, stop);
+    let done = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let views: Vec<&str> = wired.views.iter().map(|v| v.name.as_str()).collect();
     let done = done.map_err(|e| e.context(format!("view {}", views.join(", "))))?;

@@ -8,10 +8,12 @@ use anyhow::Result;
 use crate::cli::consent::Consent;
 use crate::cli::context::Format;
 use crate::cli::flags::Wait;
+use crate::cli::pace::PaceArgs;
 use crate::cli::{Context, Exit, replay as bases, wiring};
 use crate::limits;
 use crate::report::made as report;
 use crate::strategies::bounds::Bound;
+use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::{self, Begin, Destination, Plan};
 use crate::strategies::snapshot::{self, Options, Outcome};
 use crate::strategies::{Applied, Refused};
@@ -45,6 +47,8 @@ pub(in crate::cli) struct CreateArgs {
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    pace: PaceArgs,
 }
 
 /// Compare a snapshot, with the log after it, with the primary, and mark it as known to be good
@@ -67,11 +71,14 @@ pub(in crate::cli) struct VerifyArgs {
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    pace: PaceArgs,
 }
 
 pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit> {
     let stop = context.stop_flag()?;
-    let wired = open(&args.playbook, &args.view, args.dry_run).await?;
+    let mut wired = open(&args.playbook, &args.view, args.dry_run).await?;
+    args.pace.set(&mut wired, &stop);
     let begin = if args.full {
         Begin::Zero
     } else {
@@ -97,7 +104,8 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit> 
     };
     let (systems, place) = (&wired.systems, wired.snapshots.clone());
     let progress = context.progress();
-    let made = snapshot::create(systems, &plan, place, options, &permit, &progress, stop).await;
+    let work = snapshot::create(systems, &plan, place, options, &permit, &progress, stop);
+    let made = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let (manifest, outcome) = made?;
     let verified = wired.snapshots.load(&manifest.id)?.verified().cloned();
@@ -107,7 +115,8 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit> 
 
 pub(super) async fn verify(args: VerifyArgs, context: &Context) -> Result<Exit> {
     let stop = context.stop_flag()?;
-    let wired = open(&args.playbook, &args.view, false).await?;
+    let mut wired = open(&args.playbook, &args.view, false).await?;
+    args.pace.set(&mut wired, &stop);
     let base = bases::base(&wired, &args.id, true).await?;
     let plan = plan(&wired, Begin::Snapshot(Arc::new(base))).await?;
     if !plan.refusals.is_empty() {
@@ -122,7 +131,8 @@ pub(super) async fn verify(args: VerifyArgs, context: &Context) -> Result<Exit> 
     };
     let (systems, place) = (&wired.systems, wired.snapshots.clone());
     let progress = context.progress();
-    let outcome = snapshot::verify(systems, &plan, place, options, &permit, &progress, stop).await;
+    let work = snapshot::verify(systems, &plan, place, options, &permit, &progress, stop);
+    let outcome = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let outcome = outcome?;
     let snapshot = wired.snapshots.load(&outcome.id)?;

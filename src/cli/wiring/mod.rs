@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::limits;
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
-    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl,
+    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, LagMax,
     Log as WrittenLog, Playbook, Snapshots,
 };
 use crate::snapshot::Place;
@@ -62,6 +63,8 @@ pub(super) struct Wired {
     pub(super) repairs_max: Option<Bound>,
     /// Rows that may be dropped or deleted at most, when the playbook says so.
     pub(super) deletes_max: Option<Bound>,
+    /// How far replicas may lag before work waits for them; `None` does not look at them.
+    pub(super) replica_lag_max: Option<Duration>,
 }
 
 /// Loads a playbook, opens what it names, and wires the views asked for (all of them, when none is named).
@@ -101,6 +104,11 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
         cutover: cutover(&playbook),
         repairs_max: playbook.limits.repairs_max.map(select::of_written),
         deletes_max: playbook.limits.deletes_max.map(select::of_written),
+        replica_lag_max: match playbook.limits.replica_lag_max {
+            Some(LagMax::Within(lag)) => Some(lag),
+            Some(LagMax::None) => None,
+            None => Some(limits::REPLICA_LAG_MAX),
+        },
         systems,
     })
 }

@@ -262,5 +262,6 @@ fn limits(reader: &mut Reader<'_>, field: Field<Section<raw::Limits>>) -> Limits
     Limits {
         repairs_max: reader.bound("limits.repairs_max", raw.repairs_max),
         deletes_max: reader.bound("limits.deletes_max", raw.deletes_max),
+        replica_lag_max: reader.lag_max("limits.replica_lag_max", raw.replica_lag_max),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use crate::playbook::checked::{Bound, Scalar, TableName};
+use crate::playbook::checked::{Bound, LagMax, Scalar, TableName};
 use crate::playbook::secret::DatabaseUrl;
 use crate::playbook::shape::{Field, Text};
 
@@ -19,6 +19,20 @@ impl Reader<'_> {
             self.problem(path, "is no duration", fix);
         }
         duration
+    }
+
+    /// An optional bound of lag.
+    pub(super) fn lag_max(&mut self, path: &str, field: Field<Scalar>) -> Option<LagMax> {
+        let bound = match self.get(path, field)? {
+            Scalar::Text(word) if word == "none" => Some(LagMax::None),
+            Scalar::Text(text) => fraction(&text).map(LagMax::Within),
+            _ => None,
+        };
+        if bound.is_none() {
+            let fix = "write a time above zero with its unit, such as 1.5s or 500ms; or `none`, and replicas are not looked at";
+            self.problem(path, "is no bound of lag", fix);
+        }
+        bound
     }
 
     /// An optional bound.
@@ -84,6 +98,18 @@ fn duration(text: &str) -> Option<Duration> {
         .ok()?
         .checked_mul(milliseconds_per_unit)?;
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+/// A duration that may be written with a decimal fraction of seconds: `1.5s`.
+fn fraction(text: &str) -> Option<Duration> {
+    let whole = duration(text);
+    whole.or_else(|| {
+        let seconds = text.strip_suffix('s')?.trim_end();
+        let plain = seconds.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let seconds: f64 = seconds.parse().ok().filter(|_| plain)?;
+        let wait = Duration::try_from_secs_f64(seconds).ok()?;
+        (wait >= Duration::from_millis(1)).then_some(wait)
+    })
 }
 
 /// Whether `text` is like `2024-01-31T12:00:00.5+02:00`: four digits of a year, seconds if need be, and a zone.

@@ -8,6 +8,7 @@ pub mod postgres_hanging;
 pub mod postgres_hash;
 pub mod postgres_load;
 pub mod postgres_obstacles;
+pub mod postgres_pressure;
 pub mod postgres_repair;
 pub mod postgres_run;
 pub mod postgres_scan;

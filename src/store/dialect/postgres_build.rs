@@ -1,7 +1,7 @@
 //! What makes the shadow the live table's twin: storage parameters, indexes and their constraints, owner, grants.
 
 use super::postgres::{quoted, string, table};
-use super::postgres_load::{assigned, shadow_schema, shadow_table};
+use super::postgres_load::{assigned, key_names, shadow_schema, shadow_table};
 use crate::store::{Shadow, TableName};
 
 /// Whether the shadow is built.
@@ -151,6 +151,43 @@ pub fn create_index(shadow: &Shadow, index: &Index) -> Result<Vec<String>, Strin
     }
     Ok(all)
 }
+
+/// What a unique index of a table is over: its expressions, and its predicate.
+#[must_use]
+pub fn index_parts(oid: i64, index: &str) -> String {
+    format!(
+        "SELECT ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, TRUE) FROM generate_series(1, i.indnkeyatts) AS k ORDER BY k), \
+         pg_get_expr(i.indpred, i.indrelid) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
+         WHERE i.indrelid = {oid} AND i.indisunique AND x.relname = {}",
+        string(index)
+    )
+}
+
+/// The keys of the shadow's rows that have one value of these expressions, a few groups of them.
+#[must_use]
+pub fn sharing(shadow: &Shadow, expressions: &[String], predicate: Option<&str>) -> String {
+    let key: Vec<String> = key_names(shadow)
+        .map(|k| format!("CAST({} AS text)", quoted(k)))
+        .collect();
+    let over = expressions.join(", ");
+    let mut conditions: Vec<String> = expressions
+        .iter()
+        .map(|e| format!("({e}) IS NOT NULL"))
+        .collect();
+    conditions.extend(predicate.map(|p| format!("({p})")));
+    format!(
+        "SELECT array_to_string((array_agg(concat_ws(', ', {key}) ORDER BY {key}))[1:{KEYS_OF_GROUP}], ' and ') FROM {} WHERE {} \
+         GROUP BY {over} HAVING count(*) > 1 ORDER BY 1 LIMIT {GROUPS}",
+        table(&shadow_table(shadow)),
+        conditions.join(" AND "),
+        key = key.join(", ")
+    )
+}
+
+/// Groups of keys that a message names …
+const GROUPS: usize = 5;
+/// … and keys of each.
+const KEYS_OF_GROUP: usize = 3;
 
 /// Owner, comment, whether there are grants, of a table.
 #[must_use]

@@ -2,6 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
+use super::fail::is_unique_violation;
 use super::load::options;
 use super::{Postgres, Shadow, StoreError, TableName, all, execute, get, one};
 use crate::store::dialect::postgres_build::{self as building, Grant, Index};
@@ -35,14 +36,27 @@ impl Postgres {
         if get(&built.map_err(fail)?, 0)? {
             return tx.rollback().await.map_err(fail);
         }
+        let live = &shadow.live;
+        let row = one(&mut tx, &swaps::id_of(&live.table))
+            .await
+            .map_err(fail)?;
+        if get::<Option<i64>>(&row, 0)? != Some(live.id) {
+            return Err(StoreError::Refused(format!(
+                "{} was replaced by another table since the plan",
+                live.table
+            )));
+        }
         for row in all(&mut tx, &building::indexes(shadow.live.id))
             .await
             .map_err(fail)?
         {
-            let statements =
-                building::create_index(shadow, &index(&row)?).map_err(StoreError::Refused)?;
+            let index = index(&row)?;
+            let statements = building::create_index(shadow, &index).map_err(StoreError::Refused)?;
             for statement in statements {
-                execute(&mut tx, &statement).await.map_err(fail)?;
+                if let Err(e) = execute(&mut tx, &statement).await {
+                    tx.rollback().await.map_err(fail)?;
+                    return Err(self.not_unique(shadow, &index.name, e, &act).await);
+                }
             }
         }
         let twin = load::shadow_table(shadow);
@@ -55,6 +69,48 @@ impl Postgres {
         tx.commit().await.map_err(fail)?;
         self.written(shadow).await;
         Ok(())
+    }
+
+    /// Says which rows a unique index does not take together, when that is why it could not be built.
+    async fn not_unique(
+        &self,
+        shadow: &Shadow,
+        index: &str,
+        error: sqlx::Error,
+        act: &str,
+    ) -> StoreError {
+        let live = &shadow.live.table;
+        if !is_unique_violation(&error) {
+            return self.fail(act, error);
+        }
+        let keys = self.sharing(shadow, index).await.unwrap_or_default();
+        let shown = if keys.is_empty() {
+            String::new()
+        } else {
+            format!(": keys {}", keys.join("; keys "))
+        };
+        StoreError::Unique {
+            table: live.to_string(),
+            problem: format!(
+                "rows that the log gives to {live} have one value of its unique index {index}{shown}; \
+                 {live} is as it was; if the primary allows such rows, drop the index, else see why the log has them"
+            ),
+        }
+    }
+
+    /// Keys of the shadow whose rows share a value of a unique index of the live table, a group each, not all of them.
+    async fn sharing(&self, shadow: &Shadow, index: &str) -> Result<Vec<String>, StoreError> {
+        let act = "looking for rows that share a value";
+        let parts = self
+            .ask(act, &building::index_parts(shadow.live.id, index))
+            .await?;
+        let Some(row) = parts.first() else {
+            return Ok(Vec::new());
+        };
+        let (expressions, predicate): (Vec<String>, Option<String>) = (get(row, 0)?, get(row, 1)?);
+        let asked = building::sharing(shadow, &expressions, predicate.as_deref());
+        let groups = self.ask(act, &asked).await?;
+        groups.iter().map(|row| get(row, 0)).collect()
     }
 
     /// Comment, owner, likeness and grants of a live table, for one that is to take its place.

@@ -1,13 +1,15 @@
 //! Connecting, and what every act needs of a connection.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 
-use super::ask::{all, execute, get, one};
+use super::ask::{all, get, one};
 use super::{
     Access, CONNECT_SECONDS_MAX, CONNECTIONS_MAX, IDLE_SECONDS_MAX, LOCK_SECONDS_MAX, Leases,
     Postgres, Pulse, READ_STATEMENT_SECONDS_MAX, StoreError, VERSION_MIN, fail,
@@ -27,6 +29,8 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url)
             .map_err(|problem| StoreError::Refused(format!("{redacted}: {problem}")))?
             .application_name("trueup")
+            // The session sets it; a pooler would not let it through here.
+            .extra_float_digits(None)
             .disable_statement_logging();
         let read_only = access == Access::Read;
         let statement = if read_only {
@@ -35,13 +39,15 @@ impl Postgres {
             0
         };
         let session = sql::session(read_only, statement, LOCK_SECONDS_MAX, IDLE_SECONDS_MAX);
-        let each = session.clone();
+        let each = opening(&session);
+        let sessions = Arc::<std::sync::Mutex<Vec<i32>>>::default();
+        let known = Arc::clone(&sessions);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
             .after_connect(move |connection, _| {
-                let session = each.clone();
-                Box::pin(async move { execute(connection, &session).await })
+                let (opening, known) = (each.clone(), Arc::clone(&known));
+                Box::pin(async move { open(connection, &opening, &known).await })
             })
             .connect_lazy_with(options.clone());
         let mut store = Postgres {
@@ -53,6 +59,7 @@ impl Postgres {
             version: 0,
             encoding: String::new(),
             held: Leases::default(),
+            sessions,
             boundaries: Mutex::default(),
         };
         let pulse = store.pulse.clone();
@@ -70,6 +77,7 @@ impl Postgres {
 
     async fn greet(&mut self) -> Result<(), StoreError> {
         self.knock().await?;
+        self.refuse_pooler().await?;
         let mut connection = self.acquire().await?;
         let asked =
             "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')";
@@ -113,7 +121,7 @@ impl Postgres {
         let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
         let connecting = async {
             let mut connection = self.options.connect().await?;
-            execute(&mut connection, &self.session).await?;
+            open(&mut connection, &opening(&self.session), &self.sessions).await?;
             Ok(connection)
         };
         match tokio::time::timeout(limit, connecting).await {
@@ -151,7 +159,30 @@ impl Postgres {
             .map_err(|e| self.fail(act, e))
     }
 
+    /// The process numbers of our sessions, those that ended among them.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        let known = self.sessions.lock();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn fail(&self, act: &str, error: sqlx::Error) -> StoreError {
         fail::store_error(&self.database, act, error)
     }
+}
+
+/// What a session begins with: its settings, and its number.
+fn opening(session: &str) -> String {
+    format!("{session}; SELECT pg_backend_pid()")
+}
+
+async fn open(
+    connection: &mut PgConnection,
+    opening: &str,
+    known: &std::sync::Mutex<Vec<i32>>,
+) -> Result<(), sqlx::Error> {
+    let row = one(connection, opening).await?;
+    let pid = sqlx::Row::try_get(&row, 0)?;
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.push(pid);
+    Ok(())
 }

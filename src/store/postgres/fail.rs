@@ -51,6 +51,10 @@ fn sorted(database: &str, act: &str, code: &str, problem: String) -> StoreError 
             table: act,
             problem,
         },
+        "23505" => StoreError::Unique {
+            table: act,
+            problem,
+        },
         _ => match &code[..code.len().min(2)] {
             "08" | "57" if code != "57014" => StoreError::Unreachable { database, problem },
             "22" | "23" => StoreError::Value {
@@ -90,6 +94,11 @@ pub(super) fn is_lock_conflict(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("55P03" | "40P01")))
 }
 
+/// Whether two rows have one value of a unique index.
+pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.code().as_deref() == Some("23505"))
+}
+
 /// Whether the connection broke, so that the fate of a COMMIT is not known.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
@@ -123,6 +132,7 @@ mod tests {
             StoreError::Denied { .. } => "denied",
             StoreError::Busy { .. } => "busy",
             StoreError::Value { .. } => "value",
+            StoreError::Unique { .. } => "unique",
             _ => "sql",
         };
         for (code, want) in [
@@ -132,6 +142,7 @@ mod tests {
             ("55P03", "busy"),
             ("22P02", "value"),
             ("23502", "value"),
+            ("23505", "unique"),
             ("57P01", "unreachable"),
             ("57014", "sql"),
             ("42703", "sql"),

@@ -211,9 +211,18 @@ impl Postgres {
             }
         }
         let act = sql::shadow_table(shadow).to_string();
-        write(tx, shadow, encoder.take())
-            .await
-            .map_err(|e| self.fail(&act, e))
+        let written = write(tx, shadow, encoder.take()).await;
+        written.map_err(|e| match self.fail(&act, e) {
+            StoreError::Unique { table, problem } => StoreError::Unique {
+                table,
+                problem: format!(
+                    "the log was read to where two rows of {} have one value of a unique index ({problem}); the same command \
+                     reads on from there; when it stops so again and again, the log has such rows for good",
+                    shadow.live.table
+                ),
+            },
+            other => other,
+        })
     }
 
     pub(super) async fn replace_rows(

@@ -10,6 +10,8 @@ mod fail;
 mod lease;
 mod load;
 mod old;
+mod pooler;
+mod pressure;
 mod pulse;
 mod read;
 mod repair;
@@ -20,6 +22,7 @@ mod swap;
 mod touch;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::Mutex;
@@ -28,9 +31,9 @@ use self::ask::{affected, all, execute, get, one};
 use super::dialect::postgres_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord,
-    RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped,
-    TableName, Target, Unfinished, Write, WritePermit,
+    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication, RowStream,
+    RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError,
+    Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
@@ -63,6 +66,8 @@ pub struct Postgres {
     encoding: String,
     held: Leases,
     pulse: Pulse,
+    /// The process numbers of our sessions, as the server gave them.
+    sessions: Arc<std::sync::Mutex<Vec<i32>>>,
     /// After the last write of a run's shadow: next transaction number and time.
     boundaries: Mutex<HashMap<String, (i64, String)>>,
 }
@@ -134,6 +139,14 @@ impl Acts for Postgres {
 
     async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {
         self.read_slot(name).await
+    }
+
+    async fn replication(&self) -> Result<Replication, StoreError> {
+        self.read_replication().await
+    }
+
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.read_waiting().await
     }
 
     async fn emit(&self, message: &str) -> Result<bool, StoreError> {

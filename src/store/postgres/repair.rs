@@ -45,24 +45,130 @@ struct Passed<'a> {
     sets: Vec<(String, Option<String>)>,
 }
 
+/// How changed rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Each is updated.
+    Updated,
+    /// All are deleted, then inserted as they are to be.
+    PutBack,
+}
+
+/// The statements of these writes. What goes makes room, also for unique values, before anything comes.
+fn statements(target: &Target, passed: &[Passed<'_>], manner: Manner) -> String {
+    let of = |kind| {
+        passed.iter().filter(move |p| {
+            p.write.kind() == kind && (kind == WriteKind::Delete || !p.sets.is_empty())
+        })
+    };
+    let write = |kind, p: &Passed<'_>| sql::write(target, kind, &p.write.key, &p.sets);
+    let mut all: Vec<String> = of(WriteKind::Delete)
+        .map(|p| write(WriteKind::Delete, p))
+        .collect();
+    match manner {
+        Manner::Updated => all.extend(of(WriteKind::Update).map(|p| write(WriteKind::Update, p))),
+        Manner::PutBack => {
+            all.extend(
+                of(WriteKind::Update)
+                    .map(|p| sql::write(target, WriteKind::Delete, &p.write.key, &[])),
+            );
+            all.extend(
+                of(WriteKind::Update)
+                    .map(|p| sql::write(target, WriteKind::Insert, &p.write.key, &p.whole())),
+            );
+        }
+    }
+    all.extend(of(WriteKind::Insert).map(|p| write(WriteKind::Insert, p)));
+    // Nothing at all is written of rows that are as they are to be already.
+    if all.is_empty() {
+        all.push("SELECT 1".to_owned());
+    }
+    all.join("; ")
+}
+
+impl Passed<'_> {
+    /// The whole row as it is to be.
+    fn whole(&self) -> Vec<(String, Option<String>)> {
+        let mut row = self.before.clone().unwrap_or_default().0;
+        for (name, text) in &self.sets {
+            match row.iter_mut().find(|(n, _)| n == name) {
+                Some((_, old)) => old.clone_from(text),
+                None => row.push((name.clone(), text.clone())),
+            }
+        }
+        row
+    }
+}
+
 impl Postgres {
     pub(super) async fn repair_rows(
         &self,
         target: &Target,
         writes: &[Write],
     ) -> Result<Vec<Outcome>, StoreError> {
-        let problem = match self.repair_together(target, writes).await {
-            Err(StoreError::Value { problem, .. }) => problem,
-            done => return done,
+        let together = self.repair_together(target, writes, Manner::Updated).await;
+        let Err(StoreError::Value { .. } | StoreError::Unique { .. }) = together else {
+            return together;
         };
-        if let [write] = writes {
-            return Ok(vec![self.why(target, write, problem).await?]);
-        }
         let mut outcomes = Vec::with_capacity(writes.len());
-        for alone in writes.chunks(1) {
-            outcomes.extend(Box::pin(self.repair_rows(target, alone)).await?);
+        let mut stuck = Vec::new();
+        for (at, write) in writes.iter().enumerate() {
+            let alone = std::slice::from_ref(write);
+            match self.repair_together(target, alone, Manner::Updated).await {
+                Err(StoreError::Unique { problem, .. }) => {
+                    stuck.push(at);
+                    outcomes.push(self.why(target, write, problem).await?);
+                }
+                Err(StoreError::Value { problem, .. }) => {
+                    outcomes.push(self.why(target, write, problem).await?);
+                }
+                done => outcomes.extend(done?),
+            }
         }
+        stuck.retain(|at| matches!(outcomes[*at], Outcome::Blocked(_)));
+        self.put_back_together(target, writes, &stuck, &mut outcomes)
+            .await?;
         Ok(outcomes)
+    }
+
+    /// Rows that hold each other's unique values cannot be written one after the other. They are taken out and put back as
+    /// they are to be, in one transaction; not where a delete would set something else off.
+    async fn put_back_together(
+        &self,
+        target: &Target,
+        writes: &[Write],
+        stuck: &[usize],
+        outcomes: &mut [Outcome],
+    ) -> Result<(), StoreError> {
+        if stuck.len() < 2 {
+            return Ok(());
+        }
+        let sets_off = |e: &Effect| {
+            e.on.contains(&WriteKind::Delete)
+                || (e.on.contains(&WriteKind::Insert) && !e.what.starts_with("foreign key"))
+        };
+        let effects = self.read_effects(&target.table).await?;
+        if let Some(effect) = effects.iter().find(|e| sets_off(e)) {
+            for at in stuck {
+                if let Outcome::Blocked(problem) = &mut outcomes[*at] {
+                    problem.push_str(&format!(
+                        "; rows that hold each other's values are not taken out of the table and put back, because of its {}",
+                        effect.what
+                    ));
+                }
+            }
+            return Ok(());
+        }
+        let some: Vec<Write> = stuck.iter().map(|at| writes[*at].clone()).collect();
+        match self.repair_together(target, &some, Manner::PutBack).await {
+            Err(StoreError::Value { .. } | StoreError::Unique { .. }) => {}
+            done => {
+                for (at, outcome) in stuck.iter().zip(done?) {
+                    outcomes[*at] = outcome;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A constraint said no: because somebody else wrote the row in between, or because it is in the way.
@@ -85,11 +191,12 @@ impl Postgres {
         })
     }
 
-    /// All of them in one transaction. A `Value` error means that one of them is blocked, and nothing was written.
+    /// All of them in one transaction. A `Value` or `Unique` error means that one of them is blocked, and nothing was written.
     async fn repair_together(
         &self,
         target: &Target,
         writes: &[Write],
+        manner: Manner,
     ) -> Result<Vec<Outcome>, StoreError> {
         let act = format!("repairing {}", target.table.table);
         let fail = |e| self.fail(&act, e);
@@ -125,7 +232,9 @@ impl Postgres {
                     .map_err(fail)?,
                 0,
             )?;
-            self.write_passed(&mut tx, target, &passed, last, &act)
+            let statements = statements(target, &passed, manner);
+            execute(&mut tx, &statements).await.map_err(fail)?;
+            self.journal_passed(&mut tx, target, &passed, last, &act)
                 .await?;
             for (number, done) in (last + 1..).zip(&passed) {
                 outcomes[done.at] = Outcome::Written(number);
@@ -135,7 +244,7 @@ impl Postgres {
         Ok(outcomes)
     }
 
-    async fn write_passed(
+    async fn journal_passed(
         &self,
         tx: &mut PgConnection,
         target: &Target,
@@ -144,19 +253,6 @@ impl Postgres {
         act: &str,
     ) -> Result<(), StoreError> {
         let fail = |e| self.fail(act, e);
-        // What goes makes room, also for unique values, before anything comes.
-        for kind in [WriteKind::Delete, WriteKind::Update, WriteKind::Insert] {
-            let statements: Vec<String> = passed
-                .iter()
-                .filter(|p| {
-                    p.write.kind() == kind && (kind == WriteKind::Delete || !p.sets.is_empty())
-                })
-                .map(|p| sql::write(target, kind, &p.write.key, &p.sets))
-                .collect();
-            if !statements.is_empty() {
-                execute(tx, &statements.join("; ")).await.map_err(fail)?;
-            }
-        }
         let keys: Vec<&Key<'static>> = passed.iter().map(|p| &p.write.key).collect();
         let now = self.held(tx, target, &keys, false).await?;
         let mut journalled = Vec::with_capacity(passed.len());

@@ -357,12 +357,17 @@ impl From<StoreError> for Exchange {
 }
 
 fn blocker(row: &sqlx::postgres::PgRow) -> Result<Blocker, StoreError> {
+    blocker_at(row, 0)
+}
+
+/// A session in the way, told by five columns from `at` on.
+pub(super) fn blocker_at(row: &sqlx::postgres::PgRow, at: usize) -> Result<Blocker, StoreError> {
     Ok(Blocker {
-        pid: get(row, 0)?,
-        user: get(row, 1)?,
-        application: get(row, 2)?,
-        age_seconds: u64::try_from(get::<i64>(row, 3)?).unwrap_or(0),
-        query: get(row, 4)?,
+        pid: get(row, at)?,
+        user: get(row, at + 1)?,
+        application: get(row, at + 2)?,
+        age_seconds: u64::try_from(get::<i64>(row, at + 3)?).unwrap_or(0),
+        query: get(row, at + 4)?,
     })
 }
 

@@ -42,9 +42,9 @@ use crate::projection::version::Version;
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, RowStream, RunRecord,
-    RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError, Swapped,
-    TableName, Target, Unfinished, Write, WritePermit,
+    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication, RowStream,
+    RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError,
+    Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -213,6 +213,14 @@ impl Acts for Sqlite {
 
     async fn slot(&self, _: &str) -> Result<Option<Slot>, StoreError> {
         Ok(None)
+    }
+
+    async fn replication(&self) -> Result<Replication, StoreError> {
+        Ok(Replication::default())
+    }
+
+    async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn emit(&self, _: &str) -> Result<bool, StoreError> {

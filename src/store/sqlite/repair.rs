@@ -14,6 +14,7 @@ use crate::store::dialect::{sqlite_literal as literal, sqlite_repair as dialect}
 use crate::store::repair::{Image, OwnText, WriteKind, is, sets};
 use crate::store::{Outcome, RunState, StoreError, Target, Write};
 
+use super::effects::effects;
 use super::error::{self, Doing, failed};
 use super::journal::Writer;
 use super::load::execute;
@@ -73,19 +74,65 @@ async fn together(
     if writes.is_empty() {
         return Ok(Vec::new());
     }
-    let done = batch(store, target, writes).await;
+    let done = batch(store, target, writes, Manner::Updated).await;
     if !matches!(done, Err(StoreError::Value { .. })) {
         return done;
     }
     let mut outcomes = Vec::with_capacity(writes.len());
-    for write in writes {
-        match batch(store, target, &[write]).await {
+    let mut stuck = Vec::new();
+    for (at, write) in writes.iter().enumerate() {
+        match batch(store, target, &[write], Manner::Updated).await {
             // The fence was judged in the same transaction, so the row has not moved on: what is written is wrong.
-            Err(StoreError::Value { problem, .. }) => outcomes.push(Outcome::Blocked(problem)),
+            Err(StoreError::Value { problem, .. }) => {
+                stuck.push(at);
+                outcomes.push(Outcome::Blocked(problem));
+            }
             alone => outcomes.extend(alone?),
         }
     }
+    put_back_together(store, target, writes, &stuck, &mut outcomes).await?;
     Ok(outcomes)
+}
+
+/// Rows that hold each other's unique values cannot be written one after the other. They are taken out and put back as they
+/// are to be, in one transaction; not where a delete would set something else off.
+async fn put_back_together(
+    store: &Sqlite,
+    target: &Target,
+    writes: &[&Write],
+    stuck: &[usize],
+    outcomes: &mut [Outcome],
+) -> Result<(), StoreError> {
+    let is_update = |at: &usize| writes[*at].kind() == WriteKind::Update;
+    if stuck.iter().filter(|at| is_update(at)).count() < 2 {
+        return Ok(());
+    }
+    let effects = effects(store, &target.table).await?;
+    if effects
+        .iter()
+        .any(|e| e.on.contains(&WriteKind::Delete) || e.what.starts_with("trigger"))
+    {
+        return Ok(());
+    }
+    let some: Vec<&Write> = stuck.iter().map(|at| writes[*at]).collect();
+    match batch(store, target, &some, Manner::PutBack).await {
+        Err(StoreError::Value { .. }) => {}
+        done => {
+            for (at, outcome) in stuck.iter().zip(done?) {
+                outcomes[*at] = outcome;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How changed rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Each is updated.
+    Updated,
+    /// All are deleted, then inserted as they are to be.
+    PutBack,
 }
 
 /// One transaction. The error is `Value` when the database does not take one of the writes.
@@ -93,6 +140,7 @@ async fn batch(
     store: &Sqlite,
     target: &Target,
     writes: &[&Write],
+    manner: Manner,
 ) -> Result<Vec<Outcome>, StoreError> {
     let shown = target.table.table.to_string();
     let doing = store.file.doing(&shown, "repairing rows");
@@ -104,16 +152,22 @@ async fn batch(
             execute(session, doing, "PRAGMA defer_foreign_keys = ON", Vec::new()).await?;
             let before = look(session, doing, target, writes).await?;
             let mut outcomes = Vec::with_capacity(writes.len());
+            let mut later = Vec::new();
             for write in writes {
-                match judge(target, &own, write, rows_of(&before, write)) {
-                    Ok(statement) => {
-                        if let Some(statement) = statement {
-                            put(session, doing, statement).await?;
+                match judge((target, manner), &own, write, rows_of(&before, write)) {
+                    Ok(statements) => {
+                        let mut statements = statements.into_iter();
+                        if let Some(first) = statements.next() {
+                            put(session, doing, first).await?;
                         }
+                        later.extend(statements);
                         outcomes.push(None);
                     }
                     Err(outcome) => outcomes.push(Some(outcome)),
                 }
+            }
+            for statement in later {
+                put(session, doing, statement).await?;
             }
             if outcomes.iter().all(Option::is_some) {
                 return Ok(outcomes.into_iter().flatten().collect());
@@ -219,13 +273,14 @@ fn image(held: &[Held]) -> Option<&Image> {
     held.first().and_then(|held| held.image.as_ref().ok())
 }
 
-/// What to run for a write, nothing when the row is already so; or why it is not to be written.
+/// What to run for a write, nothing when the row is already so; or why it is not to be written. Of two statements, the second
+/// is for when all the first ones have run.
 fn judge(
-    target: &Target,
+    (target, manner): (&Target, Manner),
     own: &Literals<'_>,
     write: &Write,
     held: &[Held],
-) -> Result<Option<Statement>, Outcome> {
+) -> Result<Vec<Statement>, Outcome> {
     if held.len() > 1 {
         return Err(Outcome::Blocked(format!(
             "its key is in {} rows of the table",
@@ -241,7 +296,13 @@ fn judge(
     if !is(write.before.as_ref(), image, target, own) {
         return Err(Outcome::MovedOn);
     }
-    let set = sets(write, image, target, own).map_err(Outcome::Blocked)?;
+    let mut set = sets(write, image, target, own).map_err(Outcome::Blocked)?;
+    let puts_back = manner == Manner::PutBack && write.kind() == WriteKind::Update;
+    if puts_back && !set.is_empty() {
+        let mut whole = image.cloned().unwrap_or_default().0;
+        whole.retain(|(name, _)| !set.iter().any(|(n, _)| n == name));
+        set.extend(whole);
+    }
     let set = set.iter().map(|(name, text)| {
         if !target.stored_columns().any(|c| c.column.name == *name) {
             return Err(format!("column {name}: it cannot be written, or is gone"));
@@ -253,11 +314,15 @@ fn judge(
     let set = set.collect::<Result<Vec<_>, String>>();
     let set = set.map_err(Outcome::Blocked)?;
     match (write.kind(), held) {
-        (WriteKind::Insert, _) => Ok(Some(dialect::insert(target, set))),
+        (WriteKind::Insert, _) => Ok(vec![dialect::insert(target, set)]),
         (_, None) => Err(Outcome::MovedOn),
-        (WriteKind::Delete, Some(held)) => Ok(Some(dialect::delete(target, &held.key))),
-        (WriteKind::Update, Some(_)) if set.is_empty() => Ok(None),
-        (WriteKind::Update, Some(held)) => Ok(Some(dialect::update(target, &held.key, set))),
+        (WriteKind::Delete, Some(held)) => Ok(vec![dialect::delete(target, &held.key)]),
+        (WriteKind::Update, Some(_)) if set.is_empty() => Ok(Vec::new()),
+        (WriteKind::Update, Some(held)) if puts_back => Ok(vec![
+            dialect::delete(target, &held.key),
+            dialect::insert(target, set),
+        ]),
+        (WriteKind::Update, Some(held)) => Ok(vec![dialect::update(target, &held.key, set)]),
     }
 }
 

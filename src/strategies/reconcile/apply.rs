@@ -218,6 +218,7 @@ impl Run<'_> {
     /// Writes repairs, batch by batch. `as_planned`: what has moved since is left alone, and does not go round again.
     async fn repair(&mut self, repairs: &[Repair], as_planned: bool) -> Result<()> {
         for some in repairs.chunks(limits::REPAIR_ROWS) {
+            self.systems.pace.take(some.len() as u64).await;
             self.not_stopped()?;
             let mut moved = Vec::new();
             let ready = self.still_as_planned(some, &mut moved).await?;

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::bounds::Bound;
 use super::compare::{Comparison, Found};
-use super::{Systems, View, lag, verify};
+use super::{Systems, View, lag, pace, verify};
 use crate::limits;
 use crate::projection::cast;
 use crate::projection::cell::Cell;
@@ -310,7 +310,7 @@ pub async fn plan(
         lagging: decided.lagging,
         undecided: decided.undecided.len() as u64,
         reasons: decided.reasons,
-        notes: Vec::new(),
+        notes: pace::blind(systems).await?.into_iter().collect(),
         refusals,
         lag_wait: options.lag_wait,
         saved: false,

@@ -37,6 +37,9 @@ struct SavedView {
     view: String,
     table: String,
     projection: String,
+    /// What the hash is of, to say what has changed.
+    #[serde(default)]
+    decides: String,
     rows: u64,
     lagging: u64,
     unknown: u64,
@@ -107,6 +110,7 @@ fn saved(plan: &Plan) -> SavedView {
         view: plan.view.name.clone(),
         table: plan.view.table.table.to_string(),
         projection: fingerprint::hash(&fingerprint::canonical(&plan.view)),
+        decides: fingerprint::canonical(&plan.view),
         rows: plan.rows,
         lagging: plan.lagging,
         unknown: plan.undecided,
@@ -222,17 +226,20 @@ async fn stale(
         ("playbook", &file.playbook, &playbook.to_owned()),
         ("primary", &file.primary, &primary),
         ("read store", &file.read_store, &read_store),
-        (
-            "projection of the view",
-            &found.projection,
-            &fingerprint::hash(&fingerprint::canonical(view)),
-        ),
     ] {
         if made_for != here {
             reasons.push(format!(
                 "the plan was made for another {what}: {made_for}, not {here}"
             ));
         }
+    }
+    let decides = fingerprint::canonical(view);
+    if found.projection != fingerprint::hash(&decides) {
+        let changes = fingerprint::changes(&found.decides, &decides).join(", ");
+        reasons.push(format!(
+            "the plan was made for another projection of view {}: changed since: {changes}",
+            view.name
+        ));
     }
     let made_at = calendar::read_timestamp_tz(&file.made_at);
     let age = made_at.map(|at| i64::try_from(now().as_micros()).unwrap_or(0) - at);

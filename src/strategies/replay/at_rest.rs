@@ -43,6 +43,9 @@ impl AtRest<'_> {
         &self,
         work: impl AsyncFnOnce(Option<Instant>) -> Result<T>,
     ) -> Result<(T, Option<u64>)> {
+        self.systems.pace.pass().await;
+        // The projector is at rest from here on, or will be.
+        let _hurry = self.systems.pace.hurry();
         let Some(who) = projector::activity(self.systems, &self.topics).await? else {
             return Ok((work(None).await?, None));
         };
@@ -146,5 +149,10 @@ impl AtRest<'_> {
 
 /// Whether another try may go better.
 pub(in crate::strategies) fn passes(problem: &anyhow::Error) -> bool {
-    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. }))
+    matches!(problem.downcast_ref(), Some(StoreError::Busy { .. })) || is_unique(problem)
+}
+
+/// Whether two rows have one value of a unique index, where the log ends now.
+pub(in crate::strategies) fn is_unique(problem: &anyhow::Error) -> bool {
+    matches!(problem.downcast_ref(), Some(StoreError::Unique { .. }))
 }

@@ -17,7 +17,7 @@ use crate::store::{
     WritePermit,
 };
 use crate::strategies::compare::Comparison;
-use crate::strategies::{Systems, View};
+use crate::strategies::{Refused, Systems, View};
 
 /// The staged sources of a plan, as queries read them.
 pub struct Exposure<'a> {
@@ -241,10 +241,16 @@ async fn derived<'a>(pipeline: &mut Pipeline<'a>) -> Result<Exposure<'a>> {
     let exposure = Exposure::new(systems, permit, plan, views.clone()).await?;
     for derived in &plan.derived {
         pipeline.stage(&format!("deriving {}", derived.view.name))?;
+        systems.pace.pass().await;
         exposure.fill(derived).await?;
         crate::crash_point!("derive.filled");
         let store = exposure.store(derived);
-        store.build(permit, &derived.shadow).await?;
+        match store.build(permit, &derived.shadow).await {
+            Err(StoreError::Unique { problem, .. }) => {
+                return Err(Refused::because(problem).into());
+            }
+            built => built?,
+        }
         crate::crash_point!("derive.built");
     }
     if views.into_iter().any(|view| Ways::of(view).any()) {

@@ -194,8 +194,22 @@ pub(super) async fn order(
     Ok(best.unwrap_or(Order::Offset))
 }
 
+/// A compacted topic forgets deletes after a while: why it cannot be read any more from there, or not fast enough.
+pub(super) async fn compacted(
+    systems: &Systems,
+    topic: &Topic,
+    extents: &[Extent],
+    begin: &Begin,
+) -> Result<Vec<String>> {
+    let mut refusals = compaction(topic, extents, systems.pace.asked().rate);
+    if let Begin::Offsets(_) = begin {
+        refusals.extend(forgotten(systems, topic, extents).await?);
+    }
+    Ok(refusals)
+}
+
 /// A compacted topic forgets deletes after a while: a replay must be through by then.
-pub(super) fn compaction(topic: &Topic, extents: &[Extent]) -> Vec<String> {
+fn compaction(topic: &Topic, extents: &[Extent], rate: Option<u64>) -> Vec<String> {
     /// Slow on purpose: a promise about time is made with the worst rate in mind.
     const RECORDS_PER_SECOND: u64 = 20_000;
     let Some(retention) = topic
@@ -205,14 +219,48 @@ pub(super) fn compaction(topic: &Topic, extents: &[Extent]) -> Vec<String> {
         return Vec::new();
     };
     let records: u64 = extents.iter().map(Extent::records).sum();
-    let needed = records.saturating_mul(1000) / RECORDS_PER_SECOND;
+    let rate = rate.map_or(RECORDS_PER_SECOND, |rate| rate.min(RECORDS_PER_SECOND));
+    let needed = records.saturating_mul(1000) / rate.max(1);
     if needed < retention {
         return Vec::new();
     }
     vec![format!(
-        "{} is compacted and keeps deletes for {} s (delete.retention.ms), but reading it may take {} s: deletes could vanish underway; raise delete.retention.ms",
+        "{} is compacted and keeps deletes for {} s (delete.retention.ms), but reading it may take {} s: deletes could vanish underway; raise delete.retention.ms{}",
         topic.name,
         retention / 1000,
-        needed / 1000
+        needed / 1000,
+        if rate < RECORDS_PER_SECOND {
+            ", or --rate"
+        } else {
+            ""
+        }
     )]
+}
+
+/// A compacted topic read from the middle: every delete since then must be there still, and those that are older than the
+/// topic keeps them may not be.
+async fn forgotten(systems: &Systems, topic: &Topic, extents: &[Extent]) -> Result<Vec<String>> {
+    let is_compacted = matches!(topic.cleanup, Cleanup::Compact | Cleanup::CompactDelete);
+    let retention = topic.delete_retention_ms.filter(|_| is_compacted);
+    let Some(retention) = retention.and_then(|ms| i64::try_from(ms).ok()) else {
+        return Ok(Vec::new());
+    };
+    let (log, name) = (systems.log().await?, topic.name.clone());
+    let since = super::base::now_ms() - retention;
+    let kept = blocking(move || log.offsets_at(&name, since)).await?;
+    let read = extents.iter().filter(|e| e.start > 0 && e.records() > 0);
+    let forgotten = read.filter_map(|e| {
+        let (_, kept) = kept.iter().find(|(p, _)| *p == e.partition)?;
+        (e.start < *kept).then(|| {
+            format!(
+                "{} is compacted and keeps deletes for {} s (delete.retention.ms), and offset {} of partition {} is older than that: \
+                 deletes since then may have vanished; begin at offset {kept} or later, or at zero",
+                topic.name,
+                retention / 1000,
+                e.start,
+                e.partition
+            )
+        })
+    });
+    Ok(forgotten.collect())
 }

@@ -1,13 +1,14 @@
 //! What every replay does with the log: tables loaded, keys that occur more than once settled, incomplete rows taken from the
 //! primary, and the same again for what the log has got meanwhile.
 
+mod loading;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::base::Base;
 use super::options::Begin;
 use super::plan::{Load, Plan};
 use super::projector;
@@ -156,74 +157,6 @@ impl<'a> Pipeline<'a> {
         Err(Interrupted { state })
     }
 
-    /// Loads every table from its beginning, and builds their keys.
-    ///
-    /// # Errors
-    /// Whatever goes wrong; what was loaded stays in the shadows.
-    pub async fn load_all(&mut self) -> Result<()> {
-        for at in 0..self.plan.loads.len() {
-            let load = &self.plan.loads[at];
-            let ranges = if self.states[at].begun {
-                self.rest(at)
-            } else {
-                self.restored(at).await?;
-                load.ranges()
-            };
-            let records = |r: &Range| u64::try_from(r.to - r.from).unwrap_or(0);
-            self.progress.stage(
-                &format!("loading {}", load.view.name),
-                "records",
-                Some(ranges.iter().map(records).sum()),
-            );
-            self.pass(at, ranges).await?;
-            self.stage("building keys and indexes")?;
-            store(self.systems, load)
-                .build(self.permit, &load.shadow)
-                .await?;
-            crate::crash_point!("load.built");
-        }
-        Ok(())
-    }
-
-    /// A load at its beginning: an empty shadow, or what a snapshot holds of it.
-    async fn restored(&mut self, at: usize) -> Result<()> {
-        let load = &self.plan.loads[at];
-        if self.plan.goes_on {
-            let store = store(self.systems, load);
-            store.clear(self.permit, &load.shadow).await?;
-        }
-        match &self.plan.options.begin {
-            Begin::Snapshot(base) => self.restore(at, base).await,
-            Begin::Zero | Begin::Offsets(_) => Ok(()),
-        }
-    }
-
-    /// What a snapshot holds of one load.
-    async fn restore(&mut self, at: usize, base: &Base) -> Result<()> {
-        let load = &self.plan.loads[at];
-        let name = &load.view.name;
-        self.progress
-            .stage(&format!("restoring {name}"), "rows", None);
-        let next = load.extents.iter().map(|e| NextOffset {
-            topic: load.topic.name.clone(),
-            partition: e.partition,
-            offset: e.start,
-        });
-        let (loader, stopped) = load::restore(
-            base.state(&load.kept_as)?,
-            next.collect(),
-            self.take(at)?,
-            store(self.systems, load),
-            &load.shadow,
-            self.permit,
-            self.progress,
-            Arc::clone(&self.stop),
-        )
-        .await
-        .with_context(|| format!("restoring {name}"))?;
-        self.put(at, loader, stopped)
-    }
-
     fn take(&mut self, at: usize) -> Result<Loader, Bug> {
         let loader = self.states[at].loader.take();
         loader.ok_or_else(|| Bug("a load is underway already".to_owned()))
@@ -245,7 +178,7 @@ impl<'a> Pipeline<'a> {
         let load = &self.plan.loads[at];
         let log = self.systems.log().await?;
         let (loader, stopped) = load::load(
-            log,
+            (log, Arc::clone(&self.systems.pace)),
             ranges,
             self.take(at)?,
             store(self.systems, load),
@@ -258,15 +191,22 @@ impl<'a> Pipeline<'a> {
         .with_context(|| format!("loading {}", load.view.name))?;
         self.put(at, loader, stopped)?;
         self.stage("settling keys that occur more than once")?;
+        self.systems.pace.pass().await;
         if self.watching && load.is_source() {
             self.systems
                 .staging()
                 .note(self.permit, &load.shadow)
                 .await?;
         }
-        store(self.systems, load)
+        let before = self.states[at].settler.clone();
+        let settled = store(self.systems, load)
             .settle(self.permit, &load.shadow, &mut self.states[at].settler)
-            .await?;
+            .await;
+        if let Err(problem) = settled {
+            // The store has changed nothing, and what is folded may be asked for again.
+            self.states[at].settler = before;
+            return Err(problem.into());
+        }
         crate::crash_point!("settle.settled");
         self.settle_incomplete(at).await
     }
@@ -280,6 +220,7 @@ impl<'a> Pipeline<'a> {
         for some in incomplete.chunks(limits::LOOKUP_KEYS) {
             let mut keys: Vec<Key<'static>> = some.iter().map(|(k, _)| k.clone()).collect();
             keys.sort();
+            self.systems.pace.take(keys.len() as u64).await;
             let expected = comparison.settling_rows(&keys, &load.view.mapping).await?;
             let position = self.systems.primary.write_position().await?;
             let mut by_key: BTreeMap<Key<'static>, Row<'static>> = expected
@@ -341,17 +282,7 @@ impl<'a> Pipeline<'a> {
         for at in 0..self.plan.loads.len() {
             let name = &self.plan.loads[at].topic.name;
             if !topics.contains_key(name) {
-                let (log, asked) = (self.systems.log().await?, name.clone());
-                let mut topic = blocking(move || log.topic(&asked)).await?;
-                if self.plan.stops_at_projector() {
-                    let standing =
-                        projector::standing(self.systems, std::slice::from_ref(name)).await?;
-                    for extent in &mut topic.extents {
-                        let place = standing[name].get(&extent.partition).copied().flatten();
-                        extent.end = extent.end.min(place.unwrap_or(extent.end));
-                    }
-                }
-                topics.insert(name.clone(), topic.extents);
+                topics.insert(name.clone(), self.extents_now(name).await?);
             }
             let ahead = self.ahead(at, &topics[name]);
             if ahead.is_empty() {
@@ -367,6 +298,20 @@ impl<'a> Pipeline<'a> {
             moved.push(at);
         }
         Ok(moved)
+    }
+
+    /// How far a topic may be read now.
+    async fn extents_now(&self, name: &str) -> Result<Vec<Extent>> {
+        let (log, asked) = (self.systems.log().await?, name.to_owned());
+        let mut topic = blocking(move || log.topic(&asked)).await?;
+        if self.plan.stops_at_projector() {
+            let standing = projector::standing(self.systems, &[name.to_owned()]).await?;
+            for extent in &mut topic.extents {
+                let place = standing[name].get(&extent.partition).copied().flatten();
+                extent.end = extent.end.min(place.unwrap_or(extent.end));
+            }
+        }
+        Ok(topic.extents)
     }
 
     /// What the plan reads beyond what a load was brought to.

@@ -16,6 +16,7 @@ use super::unfinished;
 use crate::projection::version::Order;
 use crate::report::replay::{PlanLoad, PlanReport, PlanView};
 use crate::store::{Shadow, Staging};
+use crate::strategies::pace;
 use crate::strategies::{Origin, SourcePart, Systems, View, blocking, fingerprint, verify};
 use crate::stream::{Range, StreamError, Topic};
 
@@ -267,6 +268,7 @@ pub async fn plan(
     }
     making.sources(views).await?;
     suits::projector(systems, &mut making.plan).await?;
+    making.plan.notes.extend(pace::blind(systems).await?);
     making.plan.notes.dedup();
     let Options { begin, until, .. } = &making.plan.options;
     let mut outside = extents::outside("--until", until, &making.topics);
@@ -342,6 +344,9 @@ impl Making<'_> {
 
     /// Why the view's table cannot be replaced.
     async fn beside(&mut self, view: &View) -> Result<()> {
+        let repaired = suits::repaired(&self.systems.read_store, view).await;
+        self.plan.notes.extend(repaired);
+        self.plan.notes.extend(suits::unique(view));
         if !self.plan.options.no_swap {
             let hanging = suits::hanging(&self.systems.read_store, view).await?;
             self.plan.refusals.extend(hanging);
@@ -417,9 +422,9 @@ impl Making<'_> {
         }
         self.plan.refusals.extend(refusals);
         let order = self.order(&kept_as, &source, &topic, &extents).await?;
-        self.plan
-            .refusals
-            .extend(extents::compaction(&topic, &extents));
+        let begin = &self.plan.options.begin;
+        let compacted = extents::compacted(self.systems, &topic, &extents, begin).await?;
+        self.plan.refusals.extend(compacted);
         self.plan.refusals.extend(suits::types(&view));
         let shadow = shadow(&view, run, order.words(), is_staged);
         self.plan.loads.push(Load {

@@ -207,7 +207,11 @@ fn may_go_on(problem: &anyhow::Error) -> bool {
         cause.is::<Interrupted>()
             || matches!(
                 cause.downcast_ref(),
-                Some(StoreError::Unreachable { .. } | StoreError::Busy { .. })
+                Some(
+                    StoreError::Unreachable { .. }
+                        | StoreError::Busy { .. }
+                        | StoreError::Unique { .. }
+                )
             )
             || matches!(
                 cause.downcast_ref(),
@@ -373,6 +377,8 @@ impl<'a> Run<'a> {
     async fn swap(&mut self) -> Result<(Vec<Fate>, Option<u64>)> {
         let plan = self.pipeline.plan;
         let shadows: Vec<Shadow> = plan.targets().map(|(_, s)| s.clone()).collect();
+        // The last place to stand still: from here on others may have to wait for us.
+        self.pipeline.systems.pace.pass().await;
         self.pipeline.stage("waiting for old snapshots")?;
         for shadow in &shadows {
             self.old_snapshots_end(shadow).await?;

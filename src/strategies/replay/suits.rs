@@ -6,7 +6,7 @@ use super::projector;
 use super::{Cutover, Destination, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
-use crate::store::{Acts, Store, StoreError};
+use crate::store::{Acts, RunRecord, Store, StoreError};
 use crate::strategies::{Applied, Origin, Systems, View};
 
 /// Columns that cannot be read from a log.
@@ -80,6 +80,70 @@ pub(super) async fn hanging(store: &Store, view: &View) -> Result<Vec<String>> {
         )
     };
     Ok(obstacles.into_iter().map(say).collect())
+}
+
+/// Repairs of earlier runs that a replay takes back where the log does not have what they wrote. Who may not read trueup's own
+/// tables is told nothing.
+pub(super) async fn repaired(store: &Store, view: &View) -> Vec<String> {
+    let of_view = |run: &RunRecord| run.kind == "reconcile" && run.table == view.table.table;
+    let mut said = Vec::new();
+    for run in store
+        .runs()
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .filter(of_view)
+    {
+        let rows = (run.inserted + run.updated + run.deleted).saturating_sub(run.undone);
+        if rows > 0 {
+            said.push(format!(
+                "run {} has repaired {rows} rows of {} from the primary: where the log does not have what it wrote, they are \
+                 as the log has them afterwards; the check before the swap refuses a table that gets worse",
+                run.id, run.table
+            ));
+        }
+    }
+    said
+}
+
+/// Unique keys of the view's table that no unique key of its source's table promises: rows that share a value stop a replay.
+pub(super) fn unique(view: &View) -> Vec<String> {
+    let Origin::Copy { source, .. } = &view.origin else {
+        return Vec::new();
+    };
+    let mapping = &view.mapping;
+    let of_source = |name: &String| {
+        let target = mapping.columns.iter().find(|t| t.column.name == *name)?;
+        match target.from {
+            From::Source(i) => Some(mapping.source[i].name.clone()),
+            _ => None,
+        }
+    };
+    let key = mapping
+        .key
+        .iter()
+        .map(|at| &mapping.columns[*at].column.name);
+    let key: Vec<&String> = key.collect();
+    let mut said = Vec::new();
+    for unique in &view.table.unique_keys {
+        if key.iter().all(|k| unique.contains(k)) {
+            continue;
+        }
+        let columns: Option<Vec<String>> = unique.iter().map(of_source).collect();
+        let is_promised = columns.is_some_and(|columns| {
+            let mut keys = source.table.unique_keys.iter();
+            keys.any(|key| key.iter().all(|column| columns.contains(column)))
+        });
+        if !is_promised {
+            said.push(format!(
+                "{} is unique by {}, and the primary's {} is not: rows of one value stop the run before the swap",
+                view.table.table,
+                unique.join(", "),
+                source.table.table
+            ));
+        }
+    }
+    said
 }
 
 /// The projector must not write while its table is swapped, or repaired from the log: it has to be at rest, or there has to be a

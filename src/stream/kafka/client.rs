@@ -237,6 +237,19 @@ impl Client {
         Ok(Some(partitions))
     }
 
+    /// The broker that leads a partition: `broker 1 (127.0.0.1:9092)`.
+    pub(super) fn leader(&self, topic: &str, at: i32) -> Result<Option<String>, StreamError> {
+        let what = format!("looking up topic {topic}");
+        let metadata = self.ask(&what, |asker, wait| asker.fetch_metadata(Some(topic), wait))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partition = found.and_then(|t| t.partitions().iter().find(|p| p.id() == at));
+        let Some(leader) = partition.map(|p| p.leader()) else {
+            return Ok(None);
+        };
+        let broker = metadata.brokers().iter().find(|b| b.id() == leader);
+        Ok(broker.map(|b| format!("broker {leader} ({}:{})", b.host(), b.port())))
+    }
+
     /// All topics that we may see.
     pub(super) fn topics(&self) -> Result<Vec<String>, StreamError> {
         let metadata = self.ask("listing the topics", |asker, wait| {

@@ -127,6 +127,14 @@ impl Kafka {
         })
     }
 
+    /// See [`super::Log::broker`].
+    ///
+    /// # Errors
+    /// [`StreamError::Unreachable`].
+    pub fn broker(&self, topic: &str, partition: i32) -> Result<Option<String>, StreamError> {
+        self.client.leader(topic, partition)
+    }
+
     /// The partitions of a topic, in order.
     fn partitions(&self, name: &str) -> Result<Vec<i32>, StreamError> {
         if let Some(partitions) = self.client.partitions(name)? {
