@@ -754,7 +754,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --until --no-swap --no-check --cutover-file --hand-over --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --cutover-file --hand-over --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -856,7 +856,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__partial)
-            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --hand-over --keys --where --unverified --view --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --hand-over --keys --where --unverified --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -922,13 +922,25 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__rollback)
-            opts="-v -q -h --stale --dry-run --yes --confirm --format --verbose --quiet --help"
+            opts="-v -q -h --stale --dry-run --yes --confirm --rate --pause-file --stall-after --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

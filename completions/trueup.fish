@@ -245,6 +245,9 @@ complete -c trueup -n "__fish_trueup_using_subcommand undo" -s v -l verbose -d '
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand rollback" -l stale -d 'Bring the tables back as they are; the records that they lack are listed'

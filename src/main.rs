@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    trueup::cli::run(std::env::args_os()).into()
+    trueup::cli::run(std::env::args_os().collect()).into()
 }

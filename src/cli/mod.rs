@@ -64,9 +64,10 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Runs one command line; prints its result and its error.
+/// Runs one command line; prints its result and its error. It takes a plain list: were it generic, all of the program would be
+/// compiled in whoever calls it.
 #[must_use]
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn run(args: Vec<OsString>) -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {

@@ -113,7 +113,7 @@ pub fn walk(folder: &Path, say: &dyn Fn(&str) -> Result<()>) -> Result<Exit> {
         };
         say(&format!("{why}\n$ trueup {}\n", arguments.join(" ")))?;
         let line = std::iter::once("trueup").chain(arguments).map(Into::into);
-        let exit = run(line);
+        let exit = run(line.collect());
         if exit != step.exit {
             bail!(
                 "that ended with {}, not with {}",
