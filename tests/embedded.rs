@@ -210,6 +210,36 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn what_was_exchanged_in_place_cannot_be_rolled_back() {
+    let system = Embedded::usual();
+    system.sql("primary.db", "INSERT INTO t VALUES (1, 'a', 1)");
+    let put = change("c", 10, 1, "a", 1);
+    system.log(&line(0, 0, &key(1), Some(&put)));
+    let back = ["rollback", "{}", "latest", "--yes"];
+    system
+        .trueup(&back)
+        .exit(3)
+        .says(&["no run keeps an old table: nothing was swapped here"]);
+    let done = system
+        .trueup(&["replay", "big-bang", "{}", "--yes", "--format", "json"])
+        .exit(0)
+        .json();
+    let run = done["run"].as_str().unwrap();
+    system
+        .trueup(&["rollback", "{}", run, "--yes"])
+        .exit(3)
+        .says(&["cannot be taken back", "contents were exchanged"]);
+    system
+        .trueup(&["undo", "{}", run, "--yes"])
+        .exit(3)
+        .says(&["`trueup rollback` brings the old table back"]);
+    assert_eq!(
+        system.rows("read.db", "SELECT * FROM copy"),
+        [["1", "a", "1"]]
+    );
+}
+
+#[test]
 fn a_log_that_knows_less_than_the_live_table_is_not_swapped_in() {
     let system = Embedded::usual();
     system.playbook(&format!(

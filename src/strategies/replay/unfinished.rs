@@ -37,7 +37,9 @@ impl Binding {
     /// When the log cannot be asked.
     pub(super) async fn of(systems: &Systems, plan: &Plan) -> Result<Binding> {
         let log = systems.log().await?;
-        let loaded: Vec<_> = plan.loads.iter().map(|l| l.topic.clone()).collect();
+        let mut loaded: Vec<_> = plan.loads.iter().map(|l| l.topic.clone()).collect();
+        loaded.sort_by(|a, b| a.name.cmp(&b.name));
+        loaded.dedup_by(|a, b| a.name == b.name);
         let topics = blocking(move || {
             let identity = |t: &crate::stream::Topic| Ok((t.name.clone(), log.identity(t)?));
             loaded
