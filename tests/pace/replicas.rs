@@ -315,7 +315,7 @@ fn says_what_it_may_not_see(servers: &Servers, primary: &str) {
     );
     servers.sql_in(
         "r",
-        "GRANT CREATE ON SCHEMA public TO plain; ALTER TABLE copy OWNER TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain",
+        "GRANT CREATE ON SCHEMA public TO plain; GRANT USAGE ON SCHEMA trueup TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA trueup TO plain; ALTER TABLE copy OWNER TO plain; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain",
     );
     let url = servers.url(0, "r").replace("postgres@", "plain@");
     let book = servers.playbook("plain.yaml", primary, &url, "replica_lag_max: 1s");
