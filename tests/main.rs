@@ -23,6 +23,7 @@ mod lag;
 mod laws;
 mod memory;
 mod oracle;
+mod pace;
 mod partial;
 mod kafka {
     pub mod projector;
@@ -32,6 +33,7 @@ mod pipe;
 mod playbooks;
 mod query;
 mod reconcile;
+mod refusals;
 mod shop;
 mod snapshots;
 mod stores {

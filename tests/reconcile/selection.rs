@@ -143,24 +143,23 @@ fn what_the_database_does_not_take_holds_nothing_up() {
             format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, a TEXT{more});")
         };
         pair.sql(Side::Primary, &(table("t", "") + "INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four'), (5, 'five')"));
-        // 1 and 2 have each other's value, which a unique key does not let them exchange; 3 wants what 4 must give up first.
+        // 1 and 2 have each other's value, and 2 is left alone at first; 3 wants what 4 must give up first.
         pair.sql(
             Side::Read,
             &(table("r", " UNIQUE")
                 + "INSERT INTO r VALUES (1, 'two'), (2, 'one'), (3, 'x'), (4, 'three'), (5, 'y')"),
         );
         pair.playbook_of("none", "sources: { t: { topic: x.public.t, table: t } }\nviews: { r: { from: t, key: [id] } }\n");
-        let done = pair
-            .trueup(&["reconcile", "{}", "--apply", "--yes", "--format", "json"])
-            .exit(5)
-            .json();
+        let apply = ["reconcile", "{}", "--apply", "--yes", "--format", "json"];
+        let some = [&apply[..], &["--keys", "1,3,4,5"]].concat();
+        let done = pair.trueup(&some).exit(5).json();
         let blocked: Vec<&str> = done["blocked"]
             .as_array()
             .unwrap()
             .iter()
             .map(|b| b["key"].as_str().unwrap())
             .collect();
-        assert_eq!(blocked, ["1", "2"], "{done}");
+        assert_eq!(blocked, ["1"], "{done}");
         assert!(
             done["blocked"][0]["why"]
                 .as_str()
@@ -179,6 +178,10 @@ fn what_the_database_does_not_take_holds_nothing_up() {
             .exit(0)
             .json();
         assert_eq!(runs["runs"][0]["state"], "incomplete");
+        // With both of them, they exchange.
+        let done = pair.trueup(&apply).exit(0).json();
+        assert_eq!(done["updated"], 2, "{done}");
+        pair.trueup(&["verify", "{}"]).exit(0);
     }
 }
 
