@@ -317,6 +317,23 @@ impl DoneView {
     }
 }
 
+/// How long the projector stood still, and what of the log the tables hold now.
+pub(super) fn ended_at(paused_ms: Option<u64>, next: &[(String, i32, i64)]) -> String {
+    let mut out = String::new();
+    if let Some(ms) = paused_ms {
+        out.push_str(&format!(
+            "the projector was paused for {} ms\n",
+            grouped(ms)
+        ));
+    }
+    for (topic, partition, offset) in next {
+        out.push_str(&format!(
+            "it holds the log up to {topic}:{partition}:{offset}\n"
+        ));
+    }
+    out
+}
+
 impl DoneReport {
     /// As text.
     #[must_use]
@@ -358,17 +375,7 @@ impl DoneReport {
         for view in &self.views {
             out.push_str(&view.text());
         }
-        if let Some(ms) = self.paused_ms {
-            out.push_str(&format!(
-                "the projector was paused for {} ms\n",
-                grouped(ms)
-            ));
-        }
-        for (topic, partition, offset) in &self.next {
-            out.push_str(&format!(
-                "it holds the log up to {topic}:{partition}:{offset}\n"
-            ));
-        }
+        out.push_str(&ended_at(self.paused_ms, &self.next));
         out
     }
 

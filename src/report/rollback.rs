@@ -6,7 +6,7 @@ use indicatif::HumanDuration;
 use serde_json::{Value, json};
 
 use super::json::FORMAT;
-use super::replay::DoneView;
+use super::replay::{DoneView, ended_at};
 use super::table::{grouped, table};
 
 /// A table that comes back.
@@ -174,17 +174,7 @@ impl DoneReport {
         for view in &self.views {
             out.push_str(&view.text());
         }
-        if let Some(ms) = self.paused_ms {
-            out.push_str(&format!(
-                "the projector was paused for {} ms\n",
-                grouped(ms)
-            ));
-        }
-        for (topic, partition, offset) in &self.next {
-            out.push_str(&format!(
-                "it holds the log up to {topic}:{partition}:{offset}\n"
-            ));
-        }
+        out.push_str(&ended_at(self.paused_ms, &self.next));
         if self.plan.stale {
             out.push_str(
                 "the projector does not bring what it lacks: `trueup reconcile` or a replay does\n",

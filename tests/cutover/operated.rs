@@ -196,7 +196,7 @@ impl Operated {
             "{} keys differ: {some:?}",
             differing.len()
         );
-        until_within(Duration::from_secs(60), "verify says so too", || {
+        until_within(Duration::from_secs(180), "verify says so too", || {
             self.trueup(&["verify", "{}", "--quiet"]).code == 0
         });
     }

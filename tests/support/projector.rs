@@ -301,8 +301,14 @@ impl Projector {
 
     #[track_caller]
     fn until(&self, what: &str, mut is_true: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut positions = self.positions();
         while !is_true() {
+            // However far behind it is: as long as it comes on, it is waited for.
+            let now = self.positions();
+            if now != positions {
+                (deadline, positions) = (Instant::now() + PATIENCE, now);
+            }
             let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
             assert!(
                 !ended && Instant::now() < deadline,
