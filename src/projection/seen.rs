@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::version::Identity;
+use super::version::Version;
 
 /// What a decoder that goes on where another one stopped must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Seen {
     pub origins: Vec<Option<SourceIdentity>>,
     /// By partition, the key of a delete that was the last record there: its tombstone may follow.
     pub deleted: Vec<(i32, String)>,
+    /// The newest truncate, before which nothing counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<Version>,
 }
 
 /// The database that records come from.

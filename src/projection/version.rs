@@ -200,6 +200,7 @@ impl Guard {
                 .collect(),
             origins: self.origins.clone(),
             deleted: Vec::new(),
+            truncated: None,
         }
     }
 

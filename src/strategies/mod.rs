@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-use crate::projection::decode::Source;
+use crate::projection::decode::{Settings, Source};
 use crate::projection::mapping::Mapping;
 use crate::projection::query::Query;
 use crate::projection::query::TouchedBy;
@@ -60,6 +60,8 @@ pub struct SourcePart {
     pub order_by: Option<String>,
     /// Epochs of the playbook: partition to first offset of the next one.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// How the connector that writes its topic was set up.
+    pub settings: Settings,
 }
 
 /// A view, wired to the catalogs of both databases.
@@ -112,6 +114,7 @@ impl View {
                 columns: self.mapping.source.clone(),
                 key: self.mapping.source_key.clone(),
                 former: former.clone(),
+                settings: source.settings.clone(),
             }),
             Origin::Query { .. } => None,
         }

@@ -23,6 +23,9 @@ use crate::store::Settled;
 pub struct Settler {
     fold: Fold,
     current: Option<Key<'static>>,
+    /// The newest truncate, and that which the shadow has been cleared of already.
+    truncated: Option<Version>,
+    cleared: Option<Version>,
     conflicts: Vec<(Key<'static>, Conflict)>,
     conflicting: u64,
     /// Keys whose row is incomplete: to be settled from the primary.
@@ -48,6 +51,8 @@ impl Settler {
         Settler {
             fold: Fold::new(order),
             current: None,
+            truncated: None,
+            cleared: None,
             conflicts: Vec::new(),
             conflicting: 0,
             incomplete: Vec::new(),
@@ -76,6 +81,17 @@ impl Settler {
         }
         self.settled = memo.settled.iter().map(read).collect::<Result<_>>()?;
         Ok(self)
+    }
+
+    /// Goes by the newest truncate that was read.
+    pub fn truncate(&mut self, newest: Option<Version>) {
+        self.truncated = newest;
+        self.fold.begin_at(newest);
+    }
+
+    /// The shadow has been cleared of what the newest truncate removed.
+    pub fn cleared(&mut self) {
+        self.cleared = self.truncated;
     }
 
     /// What another settler needs to go on from here.
@@ -163,6 +179,10 @@ impl Settler {
 }
 
 impl Settle for Settler {
+    fn truncated(&self) -> Option<Version> {
+        self.truncated.filter(|_| self.truncated != self.cleared)
+    }
+
     fn memo(&self) -> String {
         self.remembered()
     }
