@@ -83,7 +83,7 @@ impl History {
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<(), HistoryError> {
-        let partition = change.version.partition;
+        let partition = change.version.place();
         if let Op::Truncate = change.op {
             for key in &self.keys {
                 let pasts = self.pasts.entry(key.clone()).or_default();

@@ -10,6 +10,9 @@ use super::version::Version;
 pub struct Seen {
     /// By partition, the last source position: records without one take it.
     pub positions: Vec<(i32, [u64; 3])>,
+    /// By partition, the source's clock at the last record that told it.
+    #[serde(default)]
+    pub clocks: Vec<(i32, i64)>,
     /// By epoch, the database that the records came from.
     pub origins: Vec<Option<SourceIdentity>>,
     /// By partition, the key of a delete that was the last record there: its tombstone may follow.

@@ -273,7 +273,7 @@ impl Loader {
 fn bookkeeping(version: &Version) -> Bookkeeping {
     Bookkeeping {
         offset: version.offset,
-        partition: version.partition,
+        partition: version.place(),
         lsn: version.rank.words[0],
         clock: version.clock,
     }

@@ -114,6 +114,7 @@ impl View {
                 columns: self.mapping.source.clone(),
                 key: self.mapping.source_key.clone(),
                 former: former.clone(),
+                computed: computed(source, &self.mapping),
                 settings: source.settings.clone(),
             }),
             Origin::Query { .. } => None,
@@ -146,6 +147,16 @@ impl View {
             }
         }
     }
+}
+
+/// The places of the columns that the source's table computes.
+fn computed(source: &SourcePart, mapping: &Mapping) -> Vec<usize> {
+    let is = |name: &str| source.table.column(name).is_some_and(|c| c.generated);
+    let columns = mapping.source.iter().enumerate();
+    columns
+        .filter(|(_, c)| is(&c.name))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// How far the log has the primary, as far as the playbook says.

@@ -154,11 +154,11 @@ impl Settler {
             reasons.push(match conflict {
                 Conflict::TwoPartitions { held, arriving } => format!(
                     "key {key} is in partitions {} (offset {}) and {} (offset {}), and the records carry no source position: nothing says which is newer",
-                    held.partition, held.offset, arriving.partition, arriving.offset
+                    held.place(), held.offset, arriving.place(), arriving.offset
                 ),
                 Conflict::EpochBreak { higher, later } => format!(
                     "key {key}: the record at partition {} offset {} is later by the source's clock than that at partition {} offset {}, but its source position is lower",
-                    later.partition, later.offset, higher.partition, higher.offset
+                    later.place(), later.offset, higher.place(), higher.offset
                 ),
             });
         }

@@ -284,6 +284,7 @@ impl Decoder {
             at,
             source: &self.source.name,
             around,
+            computed: &self.source.computed,
             doubtful: if around.snapshot { &[] } else { &self.doubtful },
         };
         reading.cells(&envelope.slots, self.source.columns.iter(), encodings)
@@ -352,6 +353,7 @@ impl Decoder {
                 placeholder: &self.placeholder,
                 snapshot: false,
             },
+            computed: &[],
             doubtful: &[],
         };
         let cells = reading.cells(&fields.slots, columns.into_iter(), encodings)?;
@@ -367,6 +369,7 @@ struct Reading<'r> {
     at: Position<'r>,
     source: &'r str,
     around: Around<'r>,
+    computed: &'r [usize],
     doubtful: &'r [bool],
 }
 
@@ -382,6 +385,9 @@ impl Reading<'_> {
         for (place, ((slot, column), encoding)) in
             slots.iter().zip(columns).zip(encodings).enumerate()
         {
+            if slot.is_none() && self.computed.contains(&place) {
+                return Ok(None);
+            }
             // A column that the record is too old to have is not NULL.
             let cell = slot.map_or(Ok(Cell::Unchanged), |raw| {
                 value::read(raw, &column.kind, encoding, self.around)

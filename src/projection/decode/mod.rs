@@ -38,6 +38,8 @@ pub struct Source {
     pub key: Vec<usize>,
     /// Former names of columns, which older records use: name and column.
     pub former: Vec<(String, usize)>,
+    /// Which columns the primary computes from others: streamed records do not have them, and an older value says nothing.
+    pub computed: Vec<usize>,
     /// How the connector was set up.
     pub settings: Settings,
 }

@@ -118,7 +118,9 @@ impl Fold {
         let Some(held) = self.keys.get_mut(&change.key) else {
             return self.insert(change);
         };
-        if let Some(conflict) = conflict(&self.order, held.newest, change.version) {
+        if !change.version.follows(&held.newest)
+            && let Some(conflict) = conflict(&self.order, held.newest, change.version)
+        {
             return Verdict::Conflict(conflict);
         }
         let before = held.bytes();
@@ -214,8 +216,11 @@ fn holes_of(row: &Row<'_>, version: Version) -> Vec<(usize, Version)> {
 
 fn conflict(order: &Order, held: Version, arriving: Version) -> Option<Conflict> {
     if *order == Order::Offset {
-        return (held.partition != arriving.partition)
+        return (held.place() != arriving.place())
             .then_some(Conflict::TwoPartitions { held, arriving });
+    }
+    if held.is_borrowed() || arriving.is_borrowed() {
+        return None;
     }
     let (lower, higher) = if arriving.rank < held.rank {
         (arriving, held)
@@ -251,6 +256,13 @@ impl Held {
             // The latest delivery counts, so that a third record of this position is judged alike in any order.
             self.newest = self.newest.max(change.version);
             return Verdict::Duplicate;
+        }
+        if change.version.follows(&self.newest) {
+            let mut change = change;
+            if change.version.is_borrowed() {
+                change.version.rank = change.version.rank.max(self.newest.rank);
+            }
+            return self.replace(change);
         }
         if change.version < self.newest {
             self.fill(change);

@@ -460,6 +460,8 @@ fn settled_version(order: &Order, newest: Version, position: Option<[u64; 3]>) -
                 words: words.max(newest.rank.words),
             },
             clock: None,
+            // The position is its own now.
+            partition: newest.place(),
             ..newest
         },
         _ => newest,
