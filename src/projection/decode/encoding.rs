@@ -57,7 +57,12 @@ impl Encoding {
             ColumnType::Array(of) => Encoding::Array(Box::new(Encoding::bare(of, settings))),
             ColumnType::Other(name) => match name.strip_suffix("[]") {
                 Some(of) => {
-                    Encoding::ForeignArray(Box::new(Encoding::Foreign(foreign::of(of, settings))))
+                    let form = match foreign::of(of, settings) {
+                        // Within an array addresses have no mask.
+                        Foreign::Inet => Foreign::Spelled,
+                        form => form,
+                    };
+                    Encoding::ForeignArray(Box::new(Encoding::Foreign(form)))
                 }
                 None => Encoding::Foreign(foreign::of(name, settings)),
             },

@@ -19,6 +19,8 @@ use crate::projection::types::ColumnType;
 pub(super) enum Foreign {
     /// As the database prints it, or a number.
     Spelled,
+    /// An address, which the database's cast to text gives its mask.
+    Inet,
     /// Bits, the lowest byte first.
     Bits(u32),
     /// A JSON object, or the text of one.
@@ -57,6 +59,7 @@ pub(super) fn of(name: &str, settings: &Settings) -> Foreign {
     match stem {
         "bit" => Foreign::Bits(argument.unwrap_or(1)),
         "hstore" => Foreign::Hstore,
+        "inet" => Foreign::Inet,
         "interval" => Foreign::Interval,
         "money" => Foreign::Money {
             scale: i32::try_from(settings.money_digits).unwrap_or(2),
@@ -102,6 +105,7 @@ pub(super) fn unreadable(name: &str, is_list: bool, settings: &Settings) -> Opti
 pub(super) fn read(raw: &str, form: Foreign, snapshot: bool) -> Read<'_> {
     match form {
         Foreign::Spelled => spelled(raw),
+        Foreign::Inet => inet(raw),
         Foreign::Bits(length) => number::bits(raw, length),
         Foreign::Hstore => hstore(raw),
         Foreign::Interval => interval(raw),
@@ -123,6 +127,16 @@ fn spelled(raw: &str) -> Read<'_> {
             "{} where a text is expected",
             shape(raw)
         ))),
+    }
+}
+
+fn inet(raw: &str) -> Read<'_> {
+    match spelled(raw)? {
+        Cell::Text(text) if !text.contains('/') => {
+            let bits = if text.contains(':') { 128 } else { 32 };
+            owned(format!("{text}/{bits}"))
+        }
+        masked => Ok(masked),
     }
 }
 
@@ -427,6 +441,9 @@ mod tests {
             ),
             ("point", r#"{"x":1.5,"y":-2.25}"#, "(1.5,-2.25)"),
             ("oid", "4294967295", "4294967295"),
+            ("inet", "\"10.0.0.1\"", "10.0.0.1/32"),
+            ("inet", "\"::1\"", "::1/128"),
+            ("inet", "\"10.0.0.0/8\"", "10.0.0.0/8"),
             ("mood", "\"it's ok\"", "it's ok"),
             (
                 "geometry(Point,4326)",

@@ -9,8 +9,8 @@ use crate::projection::cell::Cell;
 use crate::projection::text;
 use crate::projection::types::ColumnType;
 
-/// PostgreSQL's dates end in 5874897 AD and begin in 4714 BC.
-const DATES: std::ops::RangeInclusive<i64> = -2_451_545..=2_145_031_948;
+/// PostgreSQL's dates begin in 4714 BC and end in 5874897 AD.
+const DATES: std::ops::RangeInclusive<i64> = -2_440_588..=2_145_042_905;
 /// Its first timestamp, 4714-11-24 BC, in microseconds.
 const FIRST_MICROS: i64 = -210_866_803_200_000_000;
 /// How the connector writes infinity: its own two constants in a stream, and in a snapshot what becomes of those of the
@@ -23,6 +23,8 @@ const INFINITE_DATES: [(std::ops::RangeInclusive<i64>, i32); 4] = [
 ];
 /// The values by which the PostgreSQL connector writes infinity, in microseconds.
 const INFINITE_MICROS: (i64, i64) = (9_223_372_036_825_200_000, -9_223_372_036_832_400_000);
+/// The earlier of them as text, which begins on a day that microseconds do not hold.
+const INFINITE_ISO: &str = "-290308-12-21T19:59:27.6";
 /// Where snapshots and arrays stop being in the old calendar: ten days after it ended, for its last days arrive as those.
 const NEW_CALENDAR_MICROS: i64 = -12_218_428_800_000_000;
 /// The days that the change of the calendar left out, as they arrive in a snapshot.
@@ -68,8 +70,11 @@ pub(super) fn instant(
     kind: &ColumnType,
     old_calendar: bool,
 ) -> Read<'static> {
-    let micros = to_micros(value, unit_nanos)
-        .ok_or("a timestamp out of range or finer than a microsecond")?;
+    let micros = match to_micros(value, unit_nanos) {
+        Some(micros) => micros,
+        None if unit_nanos > 1_000 => return Err(Unread::Lost),
+        None => return Err("a timestamp finer than a microsecond".into()),
+    };
     of_micros(micros, kind, old_calendar)
 }
 
@@ -107,6 +112,7 @@ pub(super) fn iso(raw: &str, kind: &ColumnType, old_calendar: bool) -> Read<'sta
             None if value.starts_with(['+', '-']) => Err(Unread::Lost),
             None => Err(bad()),
         },
+        ColumnType::Timestamp { .. } if local == INFINITE_ISO => Ok(Cell::Timestamp(i64::MIN)),
         ColumnType::Timestamp { .. } => match calendar::read_timestamp(local) {
             Some(micros) => of_micros(micros, kind, old_calendar),
             None if value.starts_with(['+', '-']) => Err(Unread::Lost),

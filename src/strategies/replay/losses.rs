@@ -91,6 +91,12 @@ const LOSSES: &[Loss] = &[
         },
     },
     Loss {
+        what: "24:00 arrives as 00:00 under time.precision.mode=isostring",
+        concerns: |c, settings| {
+            matches!(c.column.kind, ColumnType::Time { .. }) && settings.times == Times::Iso
+        },
+    },
+    Loss {
         what: "a date before Christ arrives from the connector's snapshot as one of our era",
         concerns: |c, _| c.column.kind == ColumnType::Date,
     },

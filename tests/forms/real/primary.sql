@@ -1,7 +1,7 @@
 CREATE TABLE signal (id text PRIMARY KEY, type text, data text);
 -- One row of each shape: the low ends, the high ends, nothing at all, usual values, infinities, and what does not fit a page.
 CREATE TABLE shapes AS SELECT 0 AS shape, f.* FROM forms f WHERE false;
-ALTER TABLE shapes DROP COLUMN id, DROP COLUMN gen, DROP COLUMN touched;
+ALTER TABLE shapes DROP COLUMN id, DROP COLUMN touched;
 INSERT INTO shapes VALUES
 (0, false, -32768, -2147483648, -9223372036854775808, '-3.4028235e38', '-1.7976931348623157e308', -99999999.99, -99999999999999999999, -123456789012345678901234567890.000123, '-90071992547.00',
  '', '', '', '', '', '00000000-0000-0000-0000-000000000000', 'null', 'null', '<a/>', 'sad', '', '', 1, '', 'a', 0,

@@ -10,7 +10,7 @@ CREATE TABLE forms (
   r4 int4range, r8 int8range, rn numrange, rts tsrange, rtz tstzrange, rd daterange, ine inet, cid cidr, mac macaddr, mac8 macaddr8,
   ta text[], vca varchar(9)[], cia citext[], i2a smallint[], i4a integer[], i8a bigint[], na numeric[], n102a numeric(10,2)[], ba boolean[], f4a real[], f8a double precision[],
   ua uuid[], da date[], tma time[], tsa timestamp[], tsza timestamptz[], ea mood[], bina bytea[], ja json[], inea inet[],
-  with_default text DEFAULT 'default', gen integer GENERATED ALWAYS AS (i4 % 10) STORED, dropped text
+  with_default text DEFAULT 'default', dropped text
 );
 ALTER TABLE forms ALTER t SET STORAGE EXTERNAL, ALTER bin SET STORAGE EXTERNAL, ALTER jb SET STORAGE EXTERNAL, ALTER h SET STORAGE EXTERNAL,
   ALTER ta SET STORAGE EXTERNAL, ALTER i4a SET STORAGE EXTERNAL, ALTER ua SET STORAGE EXTERNAL, ALTER na SET STORAGE EXTERNAL, ALTER tsa SET STORAGE EXTERNAL;
