@@ -18,6 +18,7 @@ mod cutover;
 mod doctor;
 mod embedded;
 mod faults;
+mod forms;
 mod init;
 mod lag;
 mod laws;

@@ -121,6 +121,8 @@ pub struct Source {
     pub order_by: Option<String>,
     /// Named epoch breaks, oldest first: for each partition the first offset of the next epoch.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// Properties of the connector that wrote its topic, by the connector's own names.
+    pub debezium: Vec<(String, String)>,
     /// Columns and their types as a database writes them, for what no catalog can be asked.
     pub types: Vec<(String, String)>,
     /// The columns that name a row, likewise; never empty.

@@ -104,6 +104,7 @@ pub(super) struct Source {
     pub(super) types: Field<Entries<Text>>,
     pub(super) key: Field<Texts>,
     pub(super) on: Field<Value>,
+    pub(super) debezium: Field<Entries<Scalar>>,
 }
 
 /// One of `views:`

@@ -41,6 +41,8 @@ pub enum Op<'a> {
     Delete,
     /// Every row of an older version is gone; its key is empty.
     Truncate,
+    /// The row is now one that the record does not tell: nothing older may stand in for it.
+    Lost,
 }
 
 /// One change of one key.
@@ -67,6 +69,7 @@ impl Change<'_> {
                 Op::Add(row) => Op::Add(own(row)),
                 Op::Delete => Op::Delete,
                 Op::Truncate => Op::Truncate,
+                Op::Lost => Op::Lost,
             },
         }
     }

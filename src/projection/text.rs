@@ -171,7 +171,8 @@ fn nibble(b: u8) -> Option<u8> {
         .and_then(|d| u8::try_from(d).ok())
 }
 
-fn read_hex(text: &str) -> Option<Vec<u8>> {
+/// Bytes as pairs of hexadecimal digits.
+pub(super) fn read_hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;

@@ -86,6 +86,8 @@ pub struct CatalogColumn {
     pub has_default: bool,
     /// Whether it is computed from other columns and must not be written.
     pub generated: bool,
+    /// Whether its values, or its elements, are texts of a fixed list (an `ENUM`).
+    pub is_list: bool,
 }
 
 /// A table as the catalog has it.
@@ -262,6 +264,10 @@ pub trait Settle {
     /// # Errors
     /// As for `held`.
     fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>>;
+    /// A truncate that the shadow has to be cleared of first: rows and tombstones of older versions go, uncounted.
+    fn truncated(&self) -> Option<Version> {
+        None
+    }
     /// What to remember with all of it, in its own words: asked for once, at the end.
     fn memo(&self) -> String {
         String::new()

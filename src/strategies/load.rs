@@ -15,9 +15,10 @@ use self::keys::KeySet;
 use crate::fault;
 use crate::limits;
 use crate::projection::cell::{Cell, Row};
-use crate::projection::change::{Change, Key, Op};
+use crate::projection::change::{Change, Op};
 use crate::projection::counts::Counts;
 use crate::projection::decode::{Decoded, Decoder};
+use crate::projection::fold::Verdict;
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
 use crate::projection::seen::Seen;
@@ -42,6 +43,10 @@ pub struct Loader {
     latest: usize,
     /// Whether what the shadow begins with is in it whole.
     begun: bool,
+    /// Why a truncate cannot be taken here, where it cannot.
+    truncates_not: Option<&'static str>,
+    /// A row of which nothing is known, not even as old as its key.
+    lost: Row<'static>,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
 }
@@ -73,6 +78,8 @@ impl Loader {
         key_bytes_max: usize,
     ) -> Loader {
         Loader {
+            lost: vec![Cell::Unchanged; mapping.columns.len()],
+            truncates_not: None,
             decoder,
             mapping,
             seen: KeySet::new(key_bytes_max),
@@ -83,6 +90,19 @@ impl Loader {
             begun: true,
             counts: Counts::default(),
         }
+    }
+
+    /// Stops at a truncate, for this reason.
+    #[must_use]
+    pub fn without_truncates(mut self, why: Option<&'static str>) -> Loader {
+        self.truncates_not = why;
+        self
+    }
+
+    /// The newest truncate: whatever the shadow has of an older version is gone.
+    #[must_use]
+    pub fn truncated(&self) -> Option<Version> {
+        self.decoder.truncated()
     }
 
     /// Goes on where the loader stopped that left this memo; `None` when there is nothing to go on with. Which keys it had seen
@@ -135,6 +155,24 @@ impl Loader {
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<()> {
+        let truncated = self.decoder.truncated();
+        if let Op::Truncate = change.op {
+            if let Some(why) = self.truncates_not {
+                return Err(
+                    super::Refused::because(format!("it truncates the table, and {why}")).into(),
+                );
+            }
+            self.counts.verdict(if truncated == Some(change.version) {
+                Verdict::Truncated
+            } else {
+                Verdict::Stale
+            });
+            return Ok(());
+        }
+        if truncated.is_some_and(|at| change.version < at) {
+            self.counts.verdict(Verdict::Stale);
+            return Ok(());
+        }
         let origin = Origin {
             version: change.version,
             arrival: self.arrival,
@@ -144,6 +182,7 @@ impl Loader {
             Op::Put(source) => self
                 .mapping
                 .expected(source, &bookkeeping(&change.version))?,
+            Op::Lost => Expected::Unknown,
             _ => Expected::Filtered,
         };
         if let Expected::Row(row) = &expected {
@@ -165,7 +204,7 @@ impl Loader {
             }
             Expected::Unknown => {
                 self.seen.is_first(key.0.iter());
-                self.encoder.again(&key, Some(&self.unknown(&key)), &origin);
+                self.encoder.again(&key, Some(&self.lost), &origin);
             }
         }
         Ok(())
@@ -202,15 +241,6 @@ impl Loader {
         self.seen = KeySet::of_everything();
     }
 
-    /// A row of which only the key is known.
-    fn unknown<'a>(&self, key: &Key<'a>) -> Row<'a> {
-        let mut row: Row<'a> = vec![Cell::Unchanged; self.mapping.columns.len()];
-        for (at, cell) in self.mapping.key.iter().zip(&key.0) {
-            row[*at] = cell.clone();
-        }
-        row
-    }
-
     fn advance(&mut self, record: &Record<'_>) {
         let at = record.at;
         let is = |n: &NextOffset| n.partition == at.partition && n.topic == at.topic;
@@ -243,7 +273,7 @@ impl Loader {
 fn bookkeeping(version: &Version) -> Bookkeeping {
     Bookkeeping {
         offset: version.offset,
-        partition: version.partition,
+        partition: version.place(),
         lsn: version.rank.words[0],
         clock: version.clock,
     }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-use crate::projection::decode::Source;
+use crate::projection::decode::{Settings, Source};
 use crate::projection::mapping::Mapping;
 use crate::projection::query::Query;
 use crate::projection::query::TouchedBy;
@@ -60,6 +60,8 @@ pub struct SourcePart {
     pub order_by: Option<String>,
     /// Epochs of the playbook: partition to first offset of the next one.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// How the connector that writes its topic was set up.
+    pub settings: Settings,
 }
 
 /// A view, wired to the catalogs of both databases.
@@ -112,6 +114,8 @@ impl View {
                 columns: self.mapping.source.clone(),
                 key: self.mapping.source_key.clone(),
                 former: former.clone(),
+                computed: computed(source, &self.mapping),
+                settings: source.settings.clone(),
             }),
             Origin::Query { .. } => None,
         }
@@ -143,6 +147,16 @@ impl View {
             }
         }
     }
+}
+
+/// The places of the columns that the source's table computes.
+fn computed(source: &SourcePart, mapping: &Mapping) -> Vec<usize> {
+    let is = |name: &str| source.table.column(name).is_some_and(|c| c.generated);
+    let columns = mapping.source.iter().enumerate();
+    columns
+        .filter(|(_, c)| is(&c.name))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// How far the log has the primary, as far as the playbook says.

@@ -23,6 +23,9 @@ use crate::store::Settled;
 pub struct Settler {
     fold: Fold,
     current: Option<Key<'static>>,
+    /// The newest truncate, and that which the shadow has been cleared of already.
+    truncated: Option<Version>,
+    cleared: Option<Version>,
     conflicts: Vec<(Key<'static>, Conflict)>,
     conflicting: u64,
     /// Keys whose row is incomplete: to be settled from the primary.
@@ -48,6 +51,8 @@ impl Settler {
         Settler {
             fold: Fold::new(order),
             current: None,
+            truncated: None,
+            cleared: None,
             conflicts: Vec::new(),
             conflicting: 0,
             incomplete: Vec::new(),
@@ -76,6 +81,17 @@ impl Settler {
         }
         self.settled = memo.settled.iter().map(read).collect::<Result<_>>()?;
         Ok(self)
+    }
+
+    /// Goes by the newest truncate that was read.
+    pub fn truncate(&mut self, newest: Option<Version>) {
+        self.truncated = newest;
+        self.fold.begin_at(newest);
+    }
+
+    /// The shadow has been cleared of what the newest truncate removed.
+    pub fn cleared(&mut self) {
+        self.cleared = self.truncated;
     }
 
     /// What another settler needs to go on from here.
@@ -138,11 +154,11 @@ impl Settler {
             reasons.push(match conflict {
                 Conflict::TwoPartitions { held, arriving } => format!(
                     "key {key} is in partitions {} (offset {}) and {} (offset {}), and the records carry no source position: nothing says which is newer",
-                    held.partition, held.offset, arriving.partition, arriving.offset
+                    held.place(), held.offset, arriving.place(), arriving.offset
                 ),
                 Conflict::EpochBreak { higher, later } => format!(
                     "key {key}: the record at partition {} offset {} is later by the source's clock than that at partition {} offset {}, but its source position is lower",
-                    later.partition, later.offset, higher.partition, higher.offset
+                    later.place(), later.offset, higher.place(), higher.offset
                 ),
             });
         }
@@ -163,6 +179,10 @@ impl Settler {
 }
 
 impl Settle for Settler {
+    fn truncated(&self) -> Option<Version> {
+        self.truncated.filter(|_| self.truncated != self.cleared)
+    }
+
     fn memo(&self) -> String {
         self.remembered()
     }

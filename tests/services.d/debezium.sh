@@ -59,10 +59,12 @@ are_all() { [ "$(api GET "/connectors/$1/status" | grep -o "\"state\":\"$2\"" | 
 has_failed() { api GET "/connectors/$1/status" | grep -q '"state":"FAILED"'; }
 forget_offsets() { api DELETE "/connectors/$1/offsets" >/dev/null 2>&1; }
 
-# connector_config NAME DATABASE TABLES [SCHEMAS]
+# connector_config NAME DATABASE TABLES [SCHEMAS [PROPERTY=VALUE...]]
 # The settings beyond the required ones are what makes Debezium fast; its defaults take four times as long.
 connector_config() {
-  local name=$1 database=$2 tables=$3 schemas=${4:-false}
+  local name=$1 database=$2 tables=$3 schemas=${4:-false} property more=
+  # Of a key that is there twice the last one counts.
+  for property in "${@:5}"; do more+=", \"${property%%=*}\": \"${property#*=}\""; done
   cat <<JSON
 { "name": "$name", "initial_state": "STOPPED", "config": {
   "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -77,12 +79,12 @@ connector_config() {
   "topic.creation.default.partitions": "$partitions", "topic.creation.default.replication.factor": "1",
   "topic.creation.default.cleanup.policy": "delete", "topic.creation.default.retention.ms": "-1",
   "max.batch.size": "8192", "max.queue.size": "32768", "snapshot.fetch.size": "10240",
-  "producer.override.batch.size": "262144"
+  "producer.override.batch.size": "262144"$more
 } }
 JSON
 }
 
-# add_connector NAME DATABASE TABLES [SCHEMAS]: TABLES is a list of regular expressions, SCHEMAS true or false.
+# add_connector NAME DATABASE TABLES [SCHEMAS [PROPERTY=VALUE...]]: TABLES is a list of regular expressions, SCHEMAS true or false.
 add_connector() {
   api POST /connectors "$(connector_config "$@")" >/dev/null
   # Connect remembers how far a deleted connector of this name came, and would skip the snapshot.

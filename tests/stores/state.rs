@@ -206,6 +206,8 @@ impl<'a> Case<'a> {
             columns: self.mapping.source.clone(),
             key: vec![0],
             former: Vec::new(),
+            computed: Vec::new(),
+            settings: Default::default(),
         };
         let guard = Guard::new(Order::Lsn, Vec::new());
         let encoder = self.store.encoder(&self.shadow);

@@ -182,6 +182,7 @@ fn table(source: &Source, known: &[Known], store: &Store) -> Result<Catalog, Str
         column: column.clone(),
         has_default: false,
         generated: false,
+        is_list: false,
     };
     Ok(Catalog {
         table: table_name(&source.table),

@@ -13,6 +13,7 @@ use crate::playbook::{
     self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, LagMax,
     Log as WrittenLog, Playbook, Snapshots,
 };
+use crate::projection::decode::Settings;
 use crate::snapshot::Place;
 use crate::store::down::Down;
 use crate::store::{Access, Acts, Store, StoreError, TableName};
@@ -71,6 +72,7 @@ pub(super) struct Wired {
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
     let queries = query::parse(&playbook)?;
+    none_or(settings_problems(&playbook))?;
     let systems = systems(&playbook, purpose).await?;
     let is_down = systems.primary.down().is_some();
     let absent = if is_down {
@@ -356,7 +358,26 @@ async fn source_part(sides: &Sides<'_>, name: &str) -> Result<SourcePart, anyhow
         table,
         order_by: source.order_by.clone(),
         epochs: source.epochs.clone(),
+        // What is wrong in them was said before anything was opened.
+        settings: Settings::of(&source.debezium).unwrap_or_default(),
     })
+}
+
+/// Properties of connectors that mean nothing here.
+fn settings_problems(playbook: &Playbook) -> Vec<playbook::Problem> {
+    let of = |source: &playbook::Source| {
+        let bad = Settings::of(&source.debezium).err().unwrap_or_default();
+        let path = format!("sources.{}.debezium", source.name);
+        let line = source.line;
+        bad.into_iter().map(move |bad| playbook::Problem {
+            file: playbook.file.clone(),
+            line,
+            path: format!("{path}.{}", bad.property),
+            what: bad.what,
+            fix: bad.fix,
+        })
+    };
+    playbook.sources.iter().flat_map(of).collect()
 }
 
 /// Problems as an error, when there are any.

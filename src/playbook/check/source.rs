@@ -43,6 +43,7 @@ pub(super) fn source(
     });
     let epochs: Vec<Option<BTreeMap<i32, i64>>> = epochs.collect();
     let types = types(reader, &at("types"), raw.types);
+    let debezium = properties(reader, &at("debezium"), raw.debezium);
     let key = reader.get(&at("key"), raw.key);
     let key = key.map(|key| reader.texts(&at("key"), key));
     Some(Source {
@@ -52,6 +53,7 @@ pub(super) fn source(
         format: format?,
         order_by,
         epochs: epochs.into_iter().collect::<Option<_>>()?,
+        debezium: debezium?,
         types: types?,
         key: match key {
             Some(key) => Some(key?),
@@ -71,6 +73,27 @@ fn types(
     reader.each(path, entries, |reader, path, column, kind| {
         let kind = reader.text(path, Field::Is(kind))?;
         Some((column.to_owned(), kind))
+    })
+}
+
+/// Property → value; what they mean is for the engine to say.
+fn properties(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Entries<Scalar>>,
+) -> Option<Vec<(String, String)>> {
+    let entries = reader.get(path, field).unwrap_or_default();
+    reader.each(path, entries, |reader, path, property, value| {
+        let text = match value {
+            Scalar::Bool(is) => is.to_string(),
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Number(text) | Scalar::Text(text) => text,
+            Scalar::Null => {
+                reader.problem(path, "is empty", "write a value, or leave the key out");
+                return None;
+            }
+        };
+        Some((property.to_owned(), text))
     })
 }
 

@@ -1,8 +1,17 @@
 //! From records to changes. One file a format; this page says what they share.
 
 mod debezium;
+mod encoding;
 mod envelope;
+mod flat;
+mod foreign;
+mod kinds;
+mod moment;
+mod number;
+mod peek;
+mod placeholder;
 mod schema;
+mod settings;
 mod value;
 
 use std::fmt;
@@ -10,10 +19,13 @@ use std::fmt;
 use super::cell::Cell;
 use super::record::Position;
 use super::types::Column;
+use super::types::ColumnType;
 use super::version::IdentityChanged;
 
-pub use debezium::{Decoder, changed_at, offered_order};
+pub use debezium::Decoder;
+pub use peek::{changed_at, offered_order};
 pub use schema::described;
+pub use settings::{BadSetting, Binary, Decimals, Flattened, Settings, Times};
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]
@@ -26,6 +38,24 @@ pub struct Source {
     pub key: Vec<usize>,
     /// Former names of columns, which older records use: name and column.
     pub former: Vec<(String, usize)>,
+    /// Which columns the primary computes from others: streamed records do not have them, and an older value says nothing.
+    pub computed: Vec<usize>,
+    /// How the connector was set up.
+    pub settings: Settings,
+}
+
+/// Why a column of this type cannot be read from a log; `is_list` says whether it is one of a fixed list of texts, which only
+/// the catalog knows.
+#[must_use]
+pub fn unreadable(kind: &ColumnType, is_list: bool, settings: &Settings) -> Option<&'static str> {
+    match kind {
+        ColumnType::Other(name) => foreign::unreadable(name, is_list, settings),
+        ColumnType::Array(of) if matches!(**of, ColumnType::Array(_)) => {
+            Some("the connector does not write arrays of arrays")
+        }
+        ColumnType::Array(of) => unreadable(of, is_list, settings),
+        _ => None,
+    }
 }
 
 /// What became of a record.
@@ -46,6 +76,14 @@ pub enum Ignored {
     Tombstone,
     /// A logical message of the primary (`op: m`).
     Message,
+    /// The connector's sign of life.
+    Heartbeat,
+    /// Where a transaction begins or ends.
+    Transaction,
+    /// A statement that changed a table.
+    SchemaChange,
+    /// How far a snapshot is.
+    Notification,
 }
 
 impl Ignored {
@@ -55,6 +93,10 @@ impl Ignored {
         match self {
             Ignored::Tombstone => "tombstone",
             Ignored::Message => "message",
+            Ignored::Heartbeat => "heartbeat",
+            Ignored::Transaction => "transaction",
+            Ignored::SchemaChange => "schema change",
+            Ignored::Notification => "notification",
         }
     }
 }

@@ -65,7 +65,8 @@ pub struct Folded {
     pub key: Key<'static>,
     /// Version of the newest change.
     pub version: Version,
-    /// The row; `None` when it is gone. Cells may still be `Unchanged`: then the row is incomplete.
+    /// The row; `None` when it is gone. Cells may still be `Unchanged`, or nothing of it may be known, which is a row without
+    /// cells: then it is incomplete.
     pub row: Option<Row<'static>>,
 }
 
@@ -75,7 +76,7 @@ impl Folded {
     pub fn is_incomplete(&self) -> bool {
         self.row
             .as_ref()
-            .is_some_and(|r| r.contains(&Cell::Unchanged))
+            .is_some_and(|r| r.is_empty() || r.contains(&Cell::Unchanged))
     }
 }
 
@@ -117,7 +118,9 @@ impl Fold {
         let Some(held) = self.keys.get_mut(&change.key) else {
             return self.insert(change);
         };
-        if let Some(conflict) = conflict(&self.order, held.newest, change.version) {
+        if !change.version.follows(&held.newest)
+            && let Some(conflict) = conflict(&self.order, held.newest, change.version)
+        {
             return Verdict::Conflict(conflict);
         }
         let before = held.bytes();
@@ -129,6 +132,7 @@ impl Fold {
     fn insert(&mut self, change: Change<'static>) -> Verdict {
         let (row, verdict) = match change.op {
             Op::Put(row) | Op::Add(row) => (Some(row), Verdict::Put),
+            Op::Lost => (Some(Row::new()), Verdict::Put),
             Op::Delete | Op::Truncate => (None, Verdict::Deleted),
         };
         let holes = row
@@ -148,6 +152,13 @@ impl Fold {
                 .sum::<usize>();
         self.keys.insert(change.key, held);
         verdict
+    }
+
+    /// Goes on behind a truncate that was counted elsewhere: nothing older counts.
+    pub fn begin_at(&mut self, truncate: Option<Version>) {
+        if let Some(version) = truncate {
+            self.truncate(version);
+        }
     }
 
     fn truncate(&mut self, version: Version) -> Verdict {
@@ -205,8 +216,11 @@ fn holes_of(row: &Row<'_>, version: Version) -> Vec<(usize, Version)> {
 
 fn conflict(order: &Order, held: Version, arriving: Version) -> Option<Conflict> {
     if *order == Order::Offset {
-        return (held.partition != arriving.partition)
+        return (held.place() != arriving.place())
             .then_some(Conflict::TwoPartitions { held, arriving });
+    }
+    if held.is_borrowed() || arriving.is_borrowed() {
+        return None;
     }
     let (lower, higher) = if arriving.rank < held.rank {
         (arriving, held)
@@ -243,6 +257,13 @@ impl Held {
             self.newest = self.newest.max(change.version);
             return Verdict::Duplicate;
         }
+        if change.version.follows(&self.newest) {
+            let mut change = change;
+            if change.version.is_borrowed() {
+                change.version.rank = change.version.rank.max(self.newest.rank);
+            }
+            return self.replace(change);
+        }
         if change.version < self.newest {
             self.fill(change);
             return Verdict::Stale;
@@ -259,6 +280,7 @@ impl Held {
                         .zip(held)
                         .all(|(c, h)| *c == Cell::Unchanged || c == h)
             }
+            (Op::Lost, Some(held)) => held.is_empty(),
             (Op::Delete, None) => true,
             _ => false,
         }
@@ -269,8 +291,10 @@ impl Held {
         let older = std::mem::replace(&mut self.newest, change.version);
         let before = self.row.take();
         let before_holes = std::mem::take(&mut self.holes);
-        let (Op::Put(mut row) | Op::Add(mut row)) = change.op else {
-            return Verdict::Deleted;
+        let mut row = match change.op {
+            Op::Put(row) | Op::Add(row) => row,
+            Op::Lost => Row::new(),
+            Op::Delete | Op::Truncate => return Verdict::Deleted,
         };
         for (at, cell) in row.iter_mut().enumerate() {
             if *cell != Cell::Unchanged {
@@ -303,7 +327,7 @@ impl Held {
                         *known_at = change.version;
                     }
                 }
-                Op::Delete | Op::Truncate => {
+                Op::Delete | Op::Truncate | Op::Lost => {
                     row[*at] = Cell::Unchanged;
                     *known_at = change.version;
                 }

@@ -193,3 +193,75 @@ fn a_truncate_empties_what_is_older() {
     );
     assert_eq!(fold.drain().len(), 1);
 }
+
+fn lost(v: Version) -> Change<'static> {
+    Change {
+        key: Key(vec![Cell::Int(1)]),
+        version: v,
+        op: Op::Lost,
+    }
+}
+
+/// Without a position of its own, as the guard stamps it.
+fn borrowed(lsn: u64, partition: i32, offset: i64, clock: i64) -> Version {
+    version(lsn, !partition, offset, clock)
+}
+
+/// What is lost takes nothing from before it, and gives nothing to a hole behind it.
+#[test]
+fn what_is_lost_is_incomplete_until_a_whole_row_comes() {
+    let v = |lsn: i64| version(lsn.unsigned_abs(), 0, lsn, lsn);
+    let folded = |changes: &[Change<'static>]| {
+        let mut fold = Fold::new(Order::Lsn);
+        for change in changes {
+            fold.apply(change.clone());
+        }
+        fold.drain().remove(0)
+    };
+    let (old, gone, hole) = (
+        put(v(1), &[Some(1), Some(1)]),
+        lost(v(2)),
+        put(v(3), &[Some(1), None]),
+    );
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let all = [&old, &gone, &hole];
+        let ordered: Vec<Change<'static>> = order.iter().map(|at| (*all[*at]).clone()).collect();
+        assert!(folded(&ordered).is_incomplete(), "{order:?}");
+        assert!(folded(&ordered[..1]).is_incomplete() || order[0] == 0);
+    }
+    assert!(folded(&[old.clone(), gone.clone()]).is_incomplete());
+    assert!(folded(&[gone.clone(), old]).is_incomplete());
+    let whole = put(v(4), &[Some(1), Some(4)]);
+    assert!(!folded(&[gone.clone(), whole]).is_incomplete());
+    assert_eq!(folded(&[gone, delete(v(5))]).row, None);
+}
+
+/// A transaction that took long comes after a row that was read again meanwhile, at a lower position.
+#[test]
+fn in_one_partition_what_comes_after_a_borrowed_position_is_newer() {
+    let mut fold = Fold::new(Order::Lsn);
+    let verdicts = [
+        put(version(50, 0, 1, 500), &[Some(1)]),
+        // Read again when another key of the partition was at 100.
+        put(borrowed(100, 0, 3, 1_000), &[Some(2)]),
+        put(version(90, 0, 4, 1_005), &[Some(3)]),
+        // Sent once more, and older than the row that was read.
+        put(borrowed(100, 0, 6, 1_010), &[Some(4)]),
+        put(version(50, 0, 7, 500), &[Some(1)]),
+        // A delete without a position, when the last one seen was low.
+        Change {
+            op: Op::Delete,
+            ..put(borrowed(40, 0, 9, 1_020), &[])
+        },
+    ]
+    .map(|change| fold.apply(change));
+    use Verdict::{Deleted, Put, Stale};
+    assert_eq!(verdicts, [Put, Put, Put, Put, Stale, Deleted]);
+}

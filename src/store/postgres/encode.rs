@@ -63,7 +63,7 @@ impl Encoder for CopyEncoder {
         out.push(b'\t');
         write_int(out, origin.arrival);
         out.extend_from_slice(if row.is_some() { b"\tf\t" } else { b"\tt\t" });
-        write_holes(out, row, &self.key);
+        write_holes(out, row);
         out.push(b'\n');
     }
 
@@ -127,10 +127,11 @@ fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-fn write_holes(out: &mut Vec<u8>, row: Option<&Row<'_>>, key: &[usize]) {
+/// The places of what is not known; a key among them says that the record does not tell the row.
+fn write_holes(out: &mut Vec<u8>, row: Option<&Row<'_>>) {
     let mut any = false;
     for (at, cell) in row.into_iter().flatten().enumerate() {
-        if matches!(cell, Cell::Unchanged) && !key.contains(&at) {
+        if matches!(cell, Cell::Unchanged) {
             out.push(if any { b',' } else { b'{' });
             write_int(out, at);
             any = true;

@@ -30,6 +30,22 @@ pub(super) async fn settle(
     let doing = store
         .file
         .doing(&shown, "settling keys that occur more than once");
+    if let Some(truncate) = by.truncated() {
+        store
+            .write(doing, async |session| {
+                for sql in dialect::clear(shadow) {
+                    let rank = truncate.rank.to_bytes(shadow.rank_words);
+                    let binds = vec![
+                        Bind::Blob(rank),
+                        Bind::Int(truncate.offset),
+                        Bind::Int(truncate.partition.into()),
+                    ];
+                    execute(session, doing, &sql, binds).await?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
     if is_settled(store, doing, shadow).await? {
         return Ok(());
     }
@@ -159,7 +175,11 @@ fn change(
             let hole = hole.parse().ok().and_then(|at: usize| cells.get_mut(at));
             *hole.ok_or_else(|| bad(doing, "trueup_holes", "no column"))? = Cell::Unchanged;
         }
-        Op::Put(cells)
+        if shadow.key.iter().any(|at| cells[*at] == Cell::Unchanged) {
+            Op::Lost
+        } else {
+            Op::Put(cells)
+        }
     };
     Ok(Change { key, version, op })
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::base::Now;
 use super::extents::{self, Extent};
+use super::losses;
 use super::options::{Begin, Destination, Options};
 use super::projector;
 use super::shape::{apart, kept_as, shadow, staged};
@@ -426,6 +427,8 @@ impl Making<'_> {
         let compacted = extents::compacted(self.systems, &topic, &extents, begin).await?;
         self.plan.refusals.extend(compacted);
         self.plan.refusals.extend(suits::types(&view));
+        let is_read = |name: &str| view.mapping.source.iter().any(|c| c.name == name);
+        self.plan.notes.extend(losses::notes(&source, is_read));
         let shadow = shadow(&view, run, order.words(), is_staged);
         self.plan.loads.push(Load {
             view,

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::losses;
 use super::projector;
 use super::{Cutover, Destination, Pausing, Plan};
 use crate::projection::mapping::From;
@@ -12,20 +13,18 @@ use crate::strategies::{Applied, Origin, Systems, View};
 /// Columns that cannot be read from a log.
 pub(super) fn types(view: &View) -> Vec<String> {
     let mut refusals = Vec::new();
-    for target in &view.mapping.columns {
-        let From::Source(i) = target.from else {
+    let Origin::Copy { source, .. } = &view.origin else {
+        return refusals;
+    };
+    for column in &view.mapping.source {
+        let Some(found) = source.table.column(&column.name) else {
             continue;
         };
-        for (side, column) in [
-            ("source", &view.mapping.source[i]),
-            ("view", &target.column),
-        ] {
-            if !column.kind.is_known() {
-                refusals.push(format!(
-                    "view {}: column {} of the {side} has type {}, which this version cannot replay from a log",
-                    view.name, column.name, column.kind
-                ));
-            }
+        if let Some(why) = losses::unreadable(found, &source.settings) {
+            refusals.push(format!(
+                "view {}: column {} of the source has type {}, which cannot be read from a log: {why}",
+                view.name, column.name, found.sql_type
+            ));
         }
     }
     for (i, _) in &view.mapping.filter {
