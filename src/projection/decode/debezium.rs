@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use serde::de::DeserializeSeed;
 
 use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Names, Slots, SourceBlock};
+use super::framed;
 use super::schema::SchemaCache;
 use super::value::{self, Encoding};
 use super::{DecodeError, Decoded, Ignored, Source, order_word};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
-use crate::projection::record::{Position, Record};
+use crate::projection::record::{Frame, Position, Record};
 use crate::projection::seen::Seen;
 use crate::projection::types::Column;
 use crate::projection::version::{Guard, Identity, Order, Stamp};
@@ -22,6 +23,8 @@ pub struct Decoder {
     guard: Guard,
     names: Names,
     key_names: Names,
+    /// The same where schemas allow only some characters in a name.
+    adjusted: (Names, Names),
     encodings: Vec<Encoding>,
     key_encodings: Vec<Encoding>,
     value_schema: SchemaCache,
@@ -41,6 +44,7 @@ impl Decoder {
                 former: source.former.clone(),
             },
             key_names: key_names(&source),
+            adjusted: framed::names(&source),
             encodings: source.columns.iter().map(bare).collect(),
             key_encodings: source
                 .key
@@ -89,6 +93,7 @@ impl Decoder {
         out: &mut Vec<Change<'a>>,
     ) -> Result<Decoded, DecodeError> {
         let at = record.at;
+        framed::opened(record)?;
         let after_delete = self.take_deleted(record);
         let Some(bytes) = record.value else {
             if after_delete {
@@ -96,7 +101,8 @@ impl Decoder {
             }
             return self.push(record, Op::Delete, &Stamp::default(), out);
         };
-        let envelope = read_envelope(at, bytes, &self.names)?;
+        let mut envelope = read_envelope(at, bytes, self.names_in(record.value_frame))?;
+        envelope.schema = record.value_frame.schema().or(envelope.schema);
         if envelope.null {
             return self.push(record, Op::Delete, &Stamp::default(), out);
         }
@@ -127,6 +133,14 @@ impl Decoder {
                     "known are c, u, d, r and m",
                 ))
             }
+        }
+    }
+
+    /// The columns by the names that such a value has for them.
+    fn names_in(&self, frame: Frame<'_>) -> &Names {
+        match frame {
+            Frame::Opened { .. } => &self.adjusted.0,
+            _ => &self.names,
         }
     }
 
@@ -224,15 +238,16 @@ impl Decoder {
         }
         let text = utf8(at, bytes, "key")?;
         let mut json = serde_json::Deserializer::from_str(text);
-        let fields = KeySeed {
-            names: &self.key_names,
-        }
-        .deserialize(&mut json)
+        let names = match record.key_frame {
+            Frame::Opened { .. } => &self.adjusted.1,
+            _ => &self.key_names,
+        };
+        let fields = KeySeed { names }.deserialize(&mut json)
         .map_err(|e| {
             DecodeError::new(
                 at,
                 format!("its key cannot be read: {e}"),
-                "trueup reads JSON keys, bare or with a schema",
+                "trueup reads JSON keys, bare or with a schema, and those that are framed with a schema id",
             )
         })?;
         if let Some(missing) = fields.slots.iter().position(Option::is_none) {
@@ -249,7 +264,7 @@ impl Decoder {
             .iter()
             .map(|i| &self.source.columns[*i])
             .collect();
-        let encodings = match fields.schema {
+        let encodings = match record.key_frame.schema().or(fields.schema) {
             Some(schema) => self
                 .key_schema
                 .encodings(schema, None, &columns)
@@ -268,7 +283,7 @@ impl Decoder {
 }
 
 /// The key's columns, by their names now and before.
-fn key_names(source: &Source) -> Names {
+pub(super) fn key_names(source: &Source) -> Names {
     let slot = |column: usize| source.key.iter().position(|k| *k == column);
     Names {
         now: source
@@ -286,7 +301,7 @@ fn key_names(source: &Source) -> Names {
 
 fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|e| {
-        let hint = "trueup reads JSON; Avro and Protobuf are not supported by this version";
+        let hint = "it is neither JSON nor framed with a schema id";
         DecodeError::new(
             at,
             format!("its {what} is no UTF-8 text at byte {}", e.valid_up_to()),

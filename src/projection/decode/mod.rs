@@ -2,6 +2,7 @@
 
 mod debezium;
 mod envelope;
+mod framed;
 mod schema;
 mod value;
 

@@ -4,6 +4,8 @@
 use serde::Deserialize;
 
 use super::value::Encoding;
+use crate::projection::framed::adjusted;
+use crate::projection::record::{Frame, Record};
 use crate::projection::types::{Column, ColumnType};
 
 /// A schema node, as far as it is used.
@@ -23,6 +25,9 @@ struct Node {
     items: Option<Box<Node>>,
     #[serde(default)]
     parameters: Option<Parameters>,
+    /// Whether nothing tells NULL from zero or empty in it.
+    #[serde(default)]
+    implicit: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,11 +46,19 @@ struct Message {
     schema: Node,
 }
 
-/// The columns that a record's schemas name, and those of its key; `None` where it carries none.
+/// The columns that a record's schemas name, and those of its key; `None` where it has none.
 #[must_use]
-pub fn described(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<(Vec<Column>, Vec<String>)> {
-    let read = |bytes: Option<&[u8]>| serde_json::from_slice::<Message>(bytes?).ok();
-    let (key, value) = (read(key)?.schema, read(value)?.schema);
+pub fn described(record: &Record<'_>) -> Option<(Vec<Column>, Vec<String>)> {
+    let read = |frame: Frame<'_>, bytes: Option<&[u8]>| match frame.schema() {
+        Some(schema) => serde_json::from_str(schema).ok(),
+        None => serde_json::from_slice::<Message>(bytes?)
+            .ok()
+            .map(|m| m.schema),
+    };
+    let (key, value): (Node, Node) = (
+        read(record.key_frame, record.key)?,
+        read(record.value_frame, record.value)?,
+    );
     let after = value.fields.iter();
     let mut after = after.filter(|f| f.field.as_deref() == Some("after"));
     let row = after.next()?;
@@ -138,20 +151,25 @@ impl SchemaCache {
             };
             self.encodings = columns
                 .iter()
-                .map(|c| {
-                    match fields
-                        .iter()
-                        .find(|f| f.field.as_deref() == Some(c.name.as_str()))
-                    {
-                        Some(field) => encoding(field, c),
-                        None => Ok(Encoding::bare(&c.kind)),
-                    }
+                .map(|c| match field_of(fields, c) {
+                    Some(field) if field.implicit && c.nullable => Err(format!(
+                        "its schema has no way to tell NULL from zero or empty in column {}; set `optional.for.nullables` on the converter",
+                        c.name
+                    )),
+                    Some(field) => encoding(field, c),
+                    None => Ok(Encoding::bare(&c.kind)),
                 })
                 .collect::<Result<_, _>>()?;
             text.clone_into(&mut self.text);
         }
         Ok(&self.encodings)
     }
+}
+
+/// The field of a column, by its name, or by what the name becomes where schemas allow only some characters.
+fn field_of<'f>(fields: &'f [Node], column: &Column) -> Option<&'f Node> {
+    let named = |name: &str| fields.iter().find(|f| f.field.as_deref() == Some(name));
+    named(&column.name).or_else(|| named(&adjusted(&column.name)?))
 }
 
 fn encoding(node: &Node, column: &Column) -> Result<Encoding, String> {

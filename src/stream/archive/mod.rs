@@ -18,6 +18,7 @@ use index::Index;
 
 use super::StreamError;
 use super::error::alike;
+use super::registry::Registry;
 use super::types::{Cleanup, Extent, Topic};
 
 /// Which files, and what to make of holes in them.
@@ -34,6 +35,7 @@ pub struct ArchiveConfig {
 pub struct Archive {
     config: ArchiveConfig,
     index: Mutex<Option<Arc<Index>>>,
+    pub(super) registry: Option<Registry>,
 }
 
 impl Archive {
@@ -54,7 +56,15 @@ impl Archive {
         Ok(Archive {
             config,
             index: Mutex::new(None),
+            registry: None,
         })
+    }
+
+    /// Opens framed records with the schemas of this registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Option<Registry>) -> Archive {
+        self.registry = registry;
+        self
     }
 
     /// See [`super::Log::topic`].
