@@ -34,6 +34,7 @@ mod playbooks;
 mod query;
 mod reconcile;
 mod refusals;
+mod registry;
 mod shop;
 mod snapshots;
 mod stores {

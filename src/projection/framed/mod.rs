@@ -8,6 +8,8 @@ mod datum;
 mod json_schema;
 mod proto;
 mod protobuf;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;

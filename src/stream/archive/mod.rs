@@ -1,4 +1,5 @@
-//! Recorded topics as files: what `kcat -C -J` writes, one JSON object a line, plain, gzip or zstd.
+//! Recorded topics as files: what `kcat -C -J` writes, one JSON object a line, plain, gzip or zstd. A key or payload that is
+//! no text, which kcat cannot record, is an object: `{"base64": "…"}`.
 //!
 //! Files are read in the order given, which is the arrival order. The first question about an archive costs
 //! one pass over all files (`index`), remembered for as long as the archive is open.
