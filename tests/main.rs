@@ -35,6 +35,7 @@ mod playbooks;
 mod query;
 mod reconcile;
 mod refusals;
+mod registry;
 mod shop;
 mod snapshots;
 mod stores {

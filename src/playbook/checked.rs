@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::secret::{DatabaseUrl, Properties};
+use super::secret::{DatabaseUrl, Properties, RegistryUrl};
 
 /// A playbook without a problem.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Playbook {
     pub read_store: DatabaseUrl,
     /// Where the primary's changes can be read.
     pub log: Log,
+    /// The schema registry whose ids its records are framed with (`log.registry`), if they are.
+    pub registry: Option<RegistryUrl>,
     /// How to tell how far the log has the primary; without it less can be called drift.
     pub captured: Option<Captured>,
     /// How to tell how far the projector has applied the log.

@@ -57,6 +57,14 @@ pub(super) struct Staging {
 pub(super) struct Log {
     pub(super) kafka: Field<Section<Kafka>>,
     pub(super) archive: Field<Texts>,
+    pub(super) registry: Field<Section<Registry>>,
+}
+
+/// `log.registry:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Registry {
+    pub(super) url: Field<Text>,
 }
 
 /// `log.kafka:`

@@ -7,6 +7,7 @@ use super::*;
 
 mod limits;
 mod queries;
+mod registry;
 
 /// The example of the design, less its query view.
 const EXAMPLE: &str = r#"version: 1

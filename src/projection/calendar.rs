@@ -32,6 +32,12 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + doe - 719_468
 }
 
+/// Day number of a civil date; `None` for what is none.
+pub(super) fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
+    (is_date && year.abs() < 10_000_000).then(|| days(year, month, day))
+}
+
 /// Writes into a `String`, which cannot fail.
 macro_rules! put { ($out:expr, $($arg:tt)*) => { { let _ = write!($out, $($arg)*); } } }
 

@@ -11,6 +11,7 @@ pub mod counts;
 pub mod decode;
 pub mod diff;
 pub mod fold;
+pub mod framed;
 pub mod history;
 pub mod json;
 pub mod mapping;

@@ -122,7 +122,7 @@ async fn topic(systems: &Systems, source: &Source) -> Result<Option<Known>> {
     .await?;
     let records = peeked.into_iter().flat_map(|p| p.last).rev();
     for record in records {
-        let described = decode::described(record.key.as_deref(), record.value.as_deref());
+        let described = record.lend(decode::described);
         if let Some((columns, key)) = described {
             return Ok(Some(Known {
                 who: format!("the schema in topic {}", source.topic),

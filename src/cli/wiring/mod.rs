@@ -21,6 +21,7 @@ use crate::strategies::bounds::Bound;
 use crate::strategies::replay::{Cutover, Pausing};
 use crate::strategies::{Applied, Captured, OpenLog, SourcePart, Systems, View};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
+use crate::stream::{Registry, RegistryConfig};
 
 mod absent;
 mod derived;
@@ -264,8 +265,15 @@ fn down(error: anyhow::Error) -> Result<Store> {
 
 /// Opening a log may wait for a broker, so it is done when the log is first needed, and off the task.
 fn log(playbook: &Playbook) -> OpenLog {
-    let written = playbook.log.clone();
+    let (written, registry) = (playbook.log.clone(), playbook.registry.clone());
     Box::new(move || {
+        let registry = registry.as_ref().map(|url| {
+            Registry::open(&RegistryConfig {
+                url: url.expose().to_owned(),
+                shown: url.to_string(),
+            })
+        });
+        let registry = registry.transpose()?;
         Ok(match &written {
             WrittenLog::Kafka {
                 brokers,
@@ -282,13 +290,17 @@ fn log(playbook: &Playbook) -> OpenLog {
                         brokers: brokers.clone(),
                         properties,
                     })?
-                    .without_headers(),
+                    .without_headers()
+                    .with_registry(registry),
                 )
             }
-            WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig {
-                files: files.clone(),
-                compacted: false,
-            })?),
+            WrittenLog::Archive(files) => Log::Archive(
+                Archive::open(ArchiveConfig {
+                    files: files.clone(),
+                    compacted: false,
+                })?
+                .with_registry(registry),
+            ),
         })
     })
 }

@@ -50,7 +50,7 @@ pub(super) fn playbook(
     let name = name(reader, raw.name);
     let primary = primary(reader, raw.primary);
     let read_store = read_store(reader, raw.read_store);
-    let log = log::log(reader, raw.log);
+    let (log, registry) = log::log(reader, raw.log);
     let captured = log::captured(reader, raw.captured);
     let applied = log::applied(reader, raw.applied);
     let sources = reader.need_entries(
@@ -81,6 +81,7 @@ pub(super) fn playbook(
         primary: primary?,
         read_store: read_store?,
         log: log?,
+        registry,
         captured,
         applied: applied?,
         sources: sources?,

@@ -7,6 +7,7 @@ use serde::de::DeserializeSeed;
 use super::encoding::{self, Encoding};
 use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Names, Slots};
 use super::flat::{Added, FlatSeed};
+use super::framed;
 use super::peek;
 use super::placeholder::Placeholder;
 use super::schema::SchemaCache;
@@ -14,7 +15,7 @@ use super::value::{self, Around, Unread};
 use super::{DecodeError, Decoded, Ignored, Source, order_word};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
-use crate::projection::record::{Position, Record};
+use crate::projection::record::{Frame, Position, Record};
 use crate::projection::seen::Seen;
 use crate::projection::types::Column;
 use crate::projection::version::{Guard, Order, Stamp, Version};
@@ -26,6 +27,8 @@ pub struct Decoder {
     guard: Guard,
     names: Names,
     key_names: Names,
+    /// The same where schemas allow only some characters in a name.
+    adjusted: (Names, Names),
     encodings: Vec<Encoding>,
     key_encodings: Vec<Encoding>,
     /// The columns in which a NULL may stand for a value that an update did not touch.
@@ -54,6 +57,7 @@ impl Decoder {
                 former: source.former.clone(),
             },
             key_names: key_names(&source),
+            adjusted: framed::names(&source),
             encodings: source.columns.iter().map(bare).collect(),
             key_encodings: source
                 .key
@@ -114,6 +118,7 @@ impl Decoder {
         out: &mut Vec<Change<'a>>,
     ) -> Result<Decoded, DecodeError> {
         let at = record.at;
+        framed::opened(record)?;
         let after_delete = self.take_deleted(record);
         let Some(bytes) = record.value else {
             if after_delete {
@@ -121,7 +126,8 @@ impl Decoder {
             }
             return self.push(record, Op::Delete, &Stamp::default(), out);
         };
-        let envelope = self.envelope(at, bytes)?;
+        let mut envelope = self.envelope(at, bytes, record.value_frame)?;
+        envelope.schema = record.value_frame.schema().or(envelope.schema);
         if envelope.null {
             return self.push(record, Op::Delete, &Stamp::default(), out);
         }
@@ -152,17 +158,21 @@ impl Decoder {
         }
     }
 
-    fn envelope<'a>(&self, at: Position<'_>, bytes: &'a [u8]) -> Result<Envelope<'a>, DecodeError> {
+    fn envelope<'a>(
+        &self,
+        at: Position<'_>,
+        bytes: &'a [u8],
+        frame: Frame<'_>,
+    ) -> Result<Envelope<'a>, DecodeError> {
         let text = utf8(at, bytes, "value")?;
+        let names = self.names_in(frame);
         if let Some(added) = &self.added {
-            let names = &self.names;
             let flat = parse(at, text, FlatSeed { names, added })?;
             // What the transformation does not flatten, it lets pass as it is.
             if flat.flat || flat.null {
                 return Ok(flat);
             }
         }
-        let names = &self.names;
         parse(at, text, EnvelopeSeed { names })
     }
 
@@ -204,6 +214,14 @@ impl Decoder {
         Ok(Decoded::Changes(1))
     }
 
+    /// The columns by the names that such a value has for them.
+    fn names_in(&self, frame: Frame<'_>) -> &Names {
+        match frame {
+            Frame::Opened { .. } => &self.adjusted.0,
+            _ => &self.names,
+        }
+    }
+
     /// Whether this record is the tombstone of the delete right before it in its partition.
     fn take_deleted(&mut self, record: &Record<'_>) -> bool {
         if self.deleted.is_empty() {
@@ -228,7 +246,7 @@ impl Decoder {
                 "",
             ));
         }
-        let Some(row) = self.row(at, envelope)? else {
+        let Some(row) = self.row(record, envelope)? else {
             return self.push(record, Op::Lost, &stamp, out);
         };
         if let Order::Field(name) = self.guard.order()
@@ -262,16 +280,21 @@ impl Decoder {
     /// The row; `None` when the connector is known not to have written it as it is.
     fn row<'a>(
         &mut self,
-        at: Position<'_>,
+        record: &Record<'_>,
         envelope: &Envelope<'a>,
     ) -> Result<Option<Row<'a>>, DecodeError> {
+        let at = record.at;
         let columns: Vec<&Column>;
         let encodings = match envelope.schema {
             Some(schema) => {
                 columns = self.source.columns.iter().collect();
                 let row = (!envelope.flat).then_some("after");
+                let names = match record.value_frame {
+                    Frame::Opened { .. } => &self.adjusted.0,
+                    _ => &self.names,
+                };
                 self.value_schema
-                    .encodings(schema, row, (&columns, &self.names), &self.source.settings)
+                    .encodings(schema, row, (&columns, names), &self.source.settings)
                     .map_err(|e| DecodeError::new(at, e, ""))?
             }
             None => &self.encodings,
@@ -309,15 +332,16 @@ impl Decoder {
         }
         let text = utf8(at, bytes, "key")?;
         let mut json = serde_json::Deserializer::from_str(text);
-        let fields = KeySeed {
-            names: &self.key_names,
-        }
-        .deserialize(&mut json)
+        let names = match record.key_frame {
+            Frame::Opened { .. } => &self.adjusted.1,
+            _ => &self.key_names,
+        };
+        let fields = KeySeed { names }.deserialize(&mut json)
         .map_err(|e| {
             DecodeError::new(
                 at,
                 format!("its key cannot be read: {e}"),
-                "trueup reads JSON keys, bare or with a schema",
+                "trueup reads JSON keys, bare or with a schema, and those that are framed with a schema id",
             )
         })?;
         if let Some(missing) = fields.slots.iter().position(Option::is_none) {
@@ -334,15 +358,10 @@ impl Decoder {
             .iter()
             .map(|i| &self.source.columns[*i])
             .collect();
-        let encodings = match fields.schema {
+        let encodings = match record.key_frame.schema().or(fields.schema) {
             Some(schema) => self
                 .key_schema
-                .encodings(
-                    schema,
-                    None,
-                    (&columns, &self.key_names),
-                    &self.source.settings,
-                )
+                .encodings(schema, None, (&columns, names), &self.source.settings)
                 .map_err(|e| DecodeError::new(at, e, ""))?,
             None => &self.key_encodings,
         };
@@ -413,7 +432,7 @@ impl Reading<'_> {
 }
 
 /// The key's columns, by their names now and before.
-fn key_names(source: &Source) -> Names {
+pub(super) fn key_names(source: &Source) -> Names {
     let slot = |column: usize| source.key.iter().position(|k| *k == column);
     Names {
         now: source
@@ -431,7 +450,7 @@ fn key_names(source: &Source) -> Names {
 
 fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|e| {
-        let hint = "trueup reads JSON; Avro and Protobuf are not supported by this version";
+        let hint = "it is neither JSON nor framed with a schema id";
         DecodeError::new(
             at,
             format!("its {what} is no UTF-8 text at byte {}", e.valid_up_to()),

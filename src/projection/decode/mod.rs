@@ -5,6 +5,7 @@ mod encoding;
 mod envelope;
 mod flat;
 mod foreign;
+mod framed;
 mod kinds;
 mod moment;
 mod number;

@@ -7,6 +7,7 @@ use super::encoding::Encoding;
 use super::envelope::Names;
 use super::foreign::Foreign;
 use super::settings::{Binary, Settings};
+use crate::projection::record::{Frame, Record};
 use crate::projection::types::{Column, ColumnType};
 
 /// A schema node, as far as it is used.
@@ -26,6 +27,9 @@ struct Node {
     items: Option<Box<Node>>,
     #[serde(default)]
     parameters: Option<Parameters>,
+    /// Whether nothing tells NULL from zero or empty in it.
+    #[serde(default)]
+    implicit: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,11 +48,19 @@ struct Message {
     schema: Node,
 }
 
-/// The columns that a record's schemas name, and those of its key; `None` where it carries none.
+/// The columns that a record's schemas name, and those of its key; `None` where it has none.
 #[must_use]
-pub fn described(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<(Vec<Column>, Vec<String>)> {
-    let read = |bytes: Option<&[u8]>| serde_json::from_slice::<Message>(bytes?).ok();
-    let (key, value) = (read(key)?.schema, read(value)?.schema);
+pub fn described(record: &Record<'_>) -> Option<(Vec<Column>, Vec<String>)> {
+    let read = |frame: Frame<'_>, bytes: Option<&[u8]>| match frame.schema() {
+        Some(schema) => serde_json::from_str(schema).ok(),
+        None => serde_json::from_slice::<Message>(bytes?)
+            .ok()
+            .map(|m| m.schema),
+    };
+    let (key, value): (Node, Node) = (
+        read(record.key_frame, record.key)?,
+        read(record.value_frame, record.value)?,
+    );
     let after = value.fields.iter();
     let mut after = after.filter(|f| f.field.as_deref() == Some("after"));
     let row = after.next()?;
@@ -155,6 +167,10 @@ impl SchemaCache {
                 .iter()
                 .zip(found)
                 .map(|(column, field)| match field {
+                    Some(field) if field.implicit && column.nullable => Err(format!(
+                        "its schema has no way to tell NULL from zero or empty in column {}; set `optional.for.nullables` on the converter",
+                        column.name
+                    )),
                     Some(field) => encoding(field, (&column.name, &column.kind), settings),
                     None => Ok(Encoding::bare(&column.kind, settings)),
                 })
