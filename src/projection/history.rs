@@ -94,7 +94,6 @@ impl History {
                 Expected::Unknown => Past::Unknown,
             },
             Op::Delete | Op::Truncate => Past::Gone,
-            Op::Add(_) => Past::Unknown,
         };
         let partition = change.version.partition;
         self.pasts.entry(key).or_default().push((partition, past));

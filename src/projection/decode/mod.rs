@@ -2,18 +2,66 @@
 
 mod debezium;
 mod envelope;
+pub mod events;
 mod schema;
 mod value;
 
 use std::fmt;
 
+use self::events::EventDecoder;
 use super::cell::Cell;
-use super::record::Position;
+use super::change::Change;
+use super::record::{Position, Record};
+use super::seen::Seen;
 use super::types::Column;
 use super::version::IdentityChanged;
 
 pub use debezium::{Decoder, changed_at, offered_order};
 pub use schema::described;
+
+/// Reads the records of one source, whatever they say.
+#[derive(Debug)]
+pub enum AnyDecoder {
+    /// What rows have become.
+    Rows(Box<Decoder>),
+    /// What happened.
+    Events(Box<EventDecoder>),
+}
+
+impl AnyDecoder {
+    /// Pushes the changes of a record.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn decode<'a>(
+        &mut self,
+        record: &Record<'a>,
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<Decoded, DecodeError> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.decode(record, out),
+            AnyDecoder::Events(decoder) => decoder.decode(record, out),
+        }
+    }
+
+    /// What a decoder that goes on from here must know.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.seen(),
+            AnyDecoder::Events(decoder) => decoder.seen(),
+        }
+    }
+
+    /// This decoder, going on where another one stopped.
+    #[must_use]
+    pub fn after(self, seen: &Seen) -> AnyDecoder {
+        match self {
+            AnyDecoder::Rows(decoder) => AnyDecoder::Rows(Box::new(decoder.after(seen))),
+            AnyDecoder::Events(decoder) => AnyDecoder::Events(Box::new(decoder.after(seen))),
+        }
+    }
+}
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]
@@ -46,6 +94,8 @@ pub enum Ignored {
     Tombstone,
     /// A logical message of the primary (`op: m`).
     Message,
+    /// A domain event of a type that says nothing of the view.
+    Event,
 }
 
 impl Ignored {
@@ -55,6 +105,7 @@ impl Ignored {
         match self {
             Ignored::Tombstone => "tombstone",
             Ignored::Message => "message",
+            Ignored::Event => "event",
         }
     }
 }
