@@ -3,6 +3,7 @@
 
 mod keys;
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,11 @@ use crate::limits;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
 use crate::projection::counts::Counts;
-use crate::projection::decode::{Decoded, Decoder};
+use crate::projection::decode::{AnyDecoder, Decoded};
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
 use crate::projection::seen::Seen;
+use crate::projection::start::Start;
 use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
@@ -32,8 +34,10 @@ use crate::stream::{Log, Range, ReadError};
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {
-    decoder: Decoder,
+    decoder: AnyDecoder,
     mapping: Mapping,
+    /// Where rows of domain events begin.
+    start: Option<Start>,
     seen: KeySet,
     encoder: Box<dyn Encoder>,
     arrival: u64,
@@ -67,7 +71,7 @@ impl Loader {
     /// A loader for one view, whose set of keys takes so many bytes at most.
     #[must_use]
     pub fn new(
-        decoder: Decoder,
+        decoder: AnyDecoder,
         mapping: Mapping,
         encoder: Box<dyn Encoder>,
         key_bytes_max: usize,
@@ -75,6 +79,7 @@ impl Loader {
         Loader {
             decoder,
             mapping,
+            start: None,
             seen: KeySet::new(key_bytes_max),
             encoder,
             arrival: 0,
@@ -83,6 +88,13 @@ impl Loader {
             begun: true,
             counts: Counts::default(),
         }
+    }
+
+    /// Loads domain events: a row begins there.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Loader {
+        self.start = start;
+        self
     }
 
     /// Goes on where the loader stopped that left this memo; `None` when there is nothing to go on with. Which keys it had seen
@@ -150,8 +162,8 @@ impl Loader {
             let first = self
                 .seen
                 .is_first(self.mapping.key.iter().map(|at| &row[*at]));
-            if first && !row.contains(&Cell::Unchanged) {
-                self.encoder.first(row, &origin);
+            if let (true, Some(row)) = (first, self.whole(row)) {
+                self.encoder.first(&row, &origin);
                 self.counts.put += 1;
                 return Ok(());
             }
@@ -169,6 +181,18 @@ impl Loader {
             }
         }
         Ok(())
+    }
+
+    /// The first row of its key, where nothing is missing from it. An event that leaves something missing may be followed by
+    /// one that says it.
+    fn whole<'r, 'c>(&self, row: &'r Row<'c>) -> Option<Cow<'r, Row<'c>>> {
+        match &self.start {
+            Some(start) => {
+                let begun = start.after(None, row.clone());
+                start.whole(begun).ok().map(Cow::Owned)
+            }
+            None => (!row.contains(&Cell::Unchanged)).then_some(Cow::Borrowed(row)),
+        }
     }
 
     /// Takes a part of the state that another shadow was in. All of it comes before the first record, and none of it is

@@ -16,7 +16,6 @@ use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::projection::counts::Counts;
-use crate::projection::decode::Decoder;
 use crate::projection::mapping::key_of;
 use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
@@ -71,7 +70,7 @@ impl<'a> Pipeline<'a> {
         for load in &plan.loads {
             states.push(State {
                 loader: Some(loader(systems, plan, load)?),
-                settler: Settler::new(load.order.clone()),
+                settler: settler(load),
                 begun: false,
             });
         }
@@ -117,7 +116,7 @@ impl<'a> Pipeline<'a> {
                     .iter()
                     .map(|at| shadow.columns[*at].kind.clone())
                     .collect();
-                state.settler = Settler::new(load.order.clone()).go_on(settled, &kinds)?;
+                state.settler = settler(load).go_on(settled, &kinds)?;
             }
         }
         Ok(())
@@ -396,23 +395,23 @@ impl<'a> Pipeline<'a> {
 
 /// A loader at the beginning of its load.
 fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
-    let source = load
-        .view
-        .decoded()
-        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
-    let mut decoder = Decoder::new(source, guard);
+    let mut decoder = load
+        .view
+        .decoder(guard)
+        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     if let Begin::Snapshot(base) = &plan.options.begin {
         decoder = decoder.after(&base.seen(&load.kept_as));
     }
     let encoder = store(systems, load).encoder(&load.shadow);
     let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
-    Ok(Loader::new(
-        decoder,
-        load.view.mapping.clone(),
-        encoder,
-        key_bytes,
-    ))
+    let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
+    Ok(loader.beginning(load.view.start()))
+}
+
+/// A settler at the beginning of its load.
+fn settler(load: &Load) -> Settler {
+    Settler::new(load.order.clone()).beginning(load.view.start())
 }
 
 /// Where a load goes.
