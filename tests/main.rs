@@ -17,6 +17,7 @@ mod completions;
 mod cutover;
 mod doctor;
 mod embedded;
+mod events;
 mod faults;
 mod forms;
 mod init;

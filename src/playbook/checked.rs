@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::events::{Fill, Form, On};
 use super::secret::{DatabaseUrl, Properties, RegistryUrl};
 
 /// A playbook without a problem.
@@ -114,7 +115,7 @@ pub struct Source {
     pub name: String,
     /// The topic.
     pub topic: String,
-    /// The table, as written or as the topic names it.
+    /// The table, as written or as the topic names it; of events the topic's own name.
     pub table: TableName,
     /// How its records are written.
     pub format: Format,
@@ -134,10 +135,12 @@ pub struct Source {
 }
 
 /// How a source's records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Debezium's change events.
     Debezium,
+    /// Domain events, which are of no table.
+    Events(Form),
 }
 
 /// A table of the read store.
@@ -171,6 +174,20 @@ pub enum ViewKind {
         /// Column of the table and what fills it; `None` means that every column is filled by the one of the same
         /// name.
         columns: Option<Vec<(String, Origin)>>,
+    },
+    /// Rows that domain events make.
+    Events {
+        /// The name of its source.
+        from: String,
+        /// Column of the table and what fills it, whatever the event's type; the key's columns are filled by events.
+        columns: Vec<(String, Fill)>,
+        /// Type of event, and what it does; never `"*"`.
+        on: Vec<(String, On)>,
+        /// Whether other types are ignored.
+        ignores_others: bool,
+        /// A SELECT over the primary that gives what the rows should be: its text, the file that holds it if it is not the
+        /// playbook, and the line of that file on which it starts.
+        expected: Option<(String, Option<PathBuf>, usize)>,
     },
     /// A query over the sources.
     Query {

@@ -33,10 +33,8 @@ impl fmt::Display for Key<'_> {
 /// What happens to the row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op<'a> {
-    /// The row is now this; cells may be [`Cell::Unchanged`].
+    /// The row is now this; cells may be [`Cell::Unchanged`], and of a domain event also [`Cell::Added`].
     Put(Row<'a>),
-    /// The row's numbers grow by these; for domain events.
-    Add(Row<'a>),
     /// The row is gone.
     Delete,
     /// Every row of an older version is gone; its key is empty.
@@ -66,7 +64,6 @@ impl Change<'_> {
             version: self.version,
             op: match self.op {
                 Op::Put(row) => Op::Put(own(row)),
-                Op::Add(row) => Op::Add(own(row)),
                 Op::Delete => Op::Delete,
                 Op::Truncate => Op::Truncate,
                 Op::Lost => Op::Lost,

@@ -102,7 +102,7 @@ impl History {
                 Expected::Unknown => Past::Unknown,
             },
             Op::Delete | Op::Truncate => Past::Gone,
-            Op::Add(_) | Op::Lost => Past::Unknown,
+            Op::Lost => Past::Unknown,
         };
         self.pasts.entry(key).or_default().push((partition, past));
         Ok(())

@@ -20,6 +20,7 @@ pub mod query;
 pub mod record;
 pub mod rule;
 pub mod seen;
+pub mod start;
 pub mod text;
 pub mod types;
 pub mod version;

@@ -23,6 +23,7 @@ pub fn write(out: &mut String, cell: &Cell<'_>) {
         Cell::TimestampTz(t) => calendar::write_timestamp(out, *t, "+00"),
         Cell::Uuid(u) => write_uuid(out, *u),
         Cell::Array(a) => write_array(out, a),
+        Cell::Added(by) => write(out, by),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod dialect;
 mod dispatch;
 pub mod down;
 pub mod error;
+mod marks;
 pub mod permit;
 pub mod postgres;
 mod pressure;
@@ -211,7 +212,7 @@ pub struct Mark {
 pub trait Encoder: Send {
     /// A complete row of a key seen for the first time.
     fn first(&mut self, row: &Row<'_>, origin: &Origin);
-    /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged`), `None` to
+    /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged` or `Added`), `None` to
     /// delete; the key is given apart, since a delete has no other cells.
     fn again(&mut self, key: &Key<'_>, row: Option<&Row<'_>>, origin: &Origin);
     /// A key that is gone, and the version that removed it: a tombstone as [`Acts::state`] gives it, of a key that is not in

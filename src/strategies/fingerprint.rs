@@ -28,6 +28,18 @@ pub fn canonical(view: &View) -> String {
     }
     match &view.origin {
         Origin::Copy { former, .. } => lines.push(format!("former names: {former:?}")),
+        Origin::Events {
+            events, expected, ..
+        } => {
+            lines.push(format!("envelope: {:?}", events.form));
+            lines.push(format!("of every event: {:?}", events.always));
+            lines.push(format!(
+                "on: {:?} others {:?}",
+                events.on, events.ignores_others
+            ));
+            let expected = expected.as_ref().map(|e| &e.text);
+            lines.push(format!("expected: {expected:?}"));
+        }
         Origin::Query { query, .. } => {
             let text = query.over(|name| format!("<{name}>"));
             lines.push(format!("query: {text:?}"));

@@ -3,6 +3,7 @@
 
 mod keys;
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +18,12 @@ use crate::limits;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Op};
 use crate::projection::counts::Counts;
-use crate::projection::decode::{Decoded, Decoder};
+use crate::projection::decode::{AnyDecoder, Decoded};
 use crate::projection::fold::Verdict;
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
 use crate::projection::seen::Seen;
+use crate::projection::start::Start;
 use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
@@ -33,8 +35,10 @@ use crate::stream::{Log, Range, ReadError};
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {
-    decoder: Decoder,
+    decoder: AnyDecoder,
     mapping: Mapping,
+    /// Where rows of domain events begin.
+    start: Option<Start>,
     seen: KeySet,
     encoder: Box<dyn Encoder>,
     arrival: u64,
@@ -72,7 +76,7 @@ impl Loader {
     /// A loader for one view, whose set of keys takes so many bytes at most.
     #[must_use]
     pub fn new(
-        decoder: Decoder,
+        decoder: AnyDecoder,
         mapping: Mapping,
         encoder: Box<dyn Encoder>,
         key_bytes_max: usize,
@@ -82,6 +86,7 @@ impl Loader {
             truncates_not: None,
             decoder,
             mapping,
+            start: None,
             seen: KeySet::new(key_bytes_max),
             encoder,
             arrival: 0,
@@ -103,6 +108,13 @@ impl Loader {
     #[must_use]
     pub fn truncated(&self) -> Option<Version> {
         self.decoder.truncated()
+    }
+
+    /// Loads domain events: a row begins there.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Loader {
+        self.start = start;
+        self
     }
 
     /// Goes on where the loader stopped that left this memo; `None` when there is nothing to go on with. Which keys it had seen
@@ -189,8 +201,8 @@ impl Loader {
             let first = self
                 .seen
                 .is_first(self.mapping.key.iter().map(|at| &row[*at]));
-            if first && !row.contains(&Cell::Unchanged) {
-                self.encoder.first(row, &origin);
+            if let (true, Some(row)) = (first, self.whole(row)) {
+                self.encoder.first(&row, &origin);
                 self.counts.put += 1;
                 return Ok(());
             }
@@ -208,6 +220,18 @@ impl Loader {
             }
         }
         Ok(())
+    }
+
+    /// The first row of its key, where nothing is missing from it. An event that leaves something missing may be followed by
+    /// one that says it.
+    fn whole<'r, 'c>(&self, row: &'r Row<'c>) -> Option<Cow<'r, Row<'c>>> {
+        match &self.start {
+            Some(start) => {
+                let begun = start.after(None, row.clone());
+                start.whole(begun).ok().map(Cow::Owned)
+            }
+            None => (!row.contains(&Cell::Unchanged)).then_some(Cow::Borrowed(row)),
+        }
     }
 
     /// Takes a part of the state that another shadow was in. All of it comes before the first record, and none of it is

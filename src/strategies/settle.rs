@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Refused;
 use crate::limits;
+use crate::projection::cast::CastError;
 use crate::projection::cell::Cell;
 use crate::projection::change::{Change, Key};
 use crate::projection::counts::Counts;
 use crate::projection::fold::{Conflict, Fold, Folded, Verdict};
+use crate::projection::start::Start;
 use crate::projection::text;
 use crate::projection::types::ColumnType;
 use crate::projection::version::{Order, Version};
@@ -22,6 +24,7 @@ use crate::store::Settled;
 #[derive(Clone)]
 pub struct Settler {
     fold: Fold,
+    start: Option<Start>,
     current: Option<Key<'static>>,
     /// The newest truncate, and that which the shadow has been cleared of already.
     truncated: Option<Version>,
@@ -50,6 +53,7 @@ impl Settler {
     pub fn new(order: Order) -> Settler {
         Settler {
             fold: Fold::new(order),
+            start: None,
             current: None,
             truncated: None,
             cleared: None,
@@ -59,6 +63,14 @@ impl Settler {
             settled: BTreeSet::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Settles domain events: a row begins there.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Settler {
+        self.fold = self.fold.beginning(start.clone());
+        self.start = start;
+        self
     }
 
     /// Goes on where the settler stopped that left this memo; `kinds` are the types of the key.
@@ -126,9 +138,13 @@ impl Settler {
         verdict
     }
 
-    fn finish(&mut self, folded: Vec<Folded>) -> Vec<Settled> {
+    fn finish(&mut self, folded: Vec<Folded>) -> Result<Vec<Settled>, Refused> {
         let mut settled = Vec::with_capacity(folded.len());
-        for done in folded {
+        for mut done in folded {
+            if let (Some(start), Some(row)) = (&self.start, done.row.take()) {
+                let whole = start.whole(row).map_err(|wrong| unfit(&done, &wrong))?;
+                done.row = Some(whole);
+            }
             if done.is_incomplete() {
                 self.incomplete.push((done.key, done.version));
                 continue;
@@ -138,7 +154,7 @@ impl Settler {
                 None => Settled::Gone(done.key, done.version),
             });
         }
-        settled
+        Ok(settled)
     }
 
     /// Refuses when an order did not decide, naming keys.
@@ -178,6 +194,18 @@ impl Settler {
     }
 }
 
+/// Why the events of a key do not come to a row that its table takes.
+fn unfit(done: &Folded, wrong: &CastError) -> Refused {
+    let Version {
+        partition, offset, ..
+    } = done.version;
+    Refused::because(format!(
+        "the events of key {} up to offset {offset} of partition {partition} come to a row that the table does not take: {wrong}; \
+         correct `on:`, or let the column be NULL or larger",
+        done.key
+    ))
+}
+
 impl Settle for Settler {
     fn truncated(&self) -> Option<Version> {
         self.truncated.filter(|_| self.truncated != self.cleared)
@@ -212,6 +240,6 @@ impl Settle for Settler {
         if end {
             self.decided()?;
         }
-        Ok(self.finish(folded))
+        Ok(self.finish(folded)?)
     }
 }

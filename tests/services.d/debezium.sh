@@ -87,7 +87,8 @@ names() {
 }
 
 # connector_config NAME DATABASE TABLES [FORM [PROPERTY=VALUE...]]
-# The settings beyond the required ones are what makes Debezium fast; its defaults take four times as long.
+# The settings beyond the required ones are what makes Debezium fast; its defaults take four times as long. Rows of a table called
+# outbox are events: they go to NAME.events.<aggregatetype>, with their type in a header.
 connector_config() {
   local name=$1 database=$2 tables=$3 form=${4:-false} property more=
   # Of a key that is there twice the last one counts.
@@ -107,7 +108,13 @@ $(names "$form")
   "topic.creation.default.partitions": "$partitions", "topic.creation.default.replication.factor": "1",
   "topic.creation.default.cleanup.policy": "delete", "topic.creation.default.retention.ms": "-1",
   "max.batch.size": "8192", "max.queue.size": "32768", "snapshot.fetch.size": "10240",
-  "producer.override.batch.size": "262144"$more
+  "producer.override.batch.size": "262144",
+  "transforms": "outbox", "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter",
+  "transforms.outbox.table.fields.additional.placement": "type:header:eventType",
+  "transforms.outbox.route.topic.replacement": "$name.events.\${routedByValue}",
+  "transforms.outbox.predicate": "isOutbox", "predicates": "isOutbox",
+  "predicates.isOutbox.type": "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
+  "predicates.isOutbox.pattern": ".*\\\\.outbox"$more
 } }
 JSON
 }

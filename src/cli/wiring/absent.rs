@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::table_name;
 use crate::limits;
-use crate::playbook::{Playbook, Problem, Source};
+use crate::playbook::{Format, Playbook, Problem, Source};
 use crate::projection::decode;
 use crate::projection::types::Column;
 use crate::snapshot::Place;
@@ -33,7 +33,8 @@ struct Known {
 pub(super) async fn tables(playbook: &Playbook, systems: &Systems) -> Result<Tables> {
     let mut tables = Tables::new();
     let (mut unknown, mut refusals) = (Vec::new(), Vec::new());
-    for source in &playbook.sources {
+    let of_rows = |s: &&Source| !matches!(s.format, Format::Events(_));
+    for source in playbook.sources.iter().filter(of_rows) {
         let mut known = Vec::new();
         known.extend(snapshot(&super::place(&playbook.snapshots)?, source)?);
         known.extend(topic(systems, source).await?);

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use crate::limits;
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
-    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, LagMax,
-    Log as WrittenLog, Playbook, Snapshots,
+    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, Format,
+    LagMax, Log as WrittenLog, Playbook, Snapshots,
 };
 use crate::projection::decode::Settings;
 use crate::snapshot::Place;
@@ -25,6 +25,7 @@ use crate::stream::{Registry, RegistryConfig};
 
 mod absent;
 mod derived;
+mod events;
 mod exchanged;
 pub(super) mod init;
 mod query;
@@ -266,6 +267,9 @@ fn down(error: anyhow::Error) -> Result<Store> {
 /// Opening a log may wait for a broker, so it is done when the log is first needed, and off the task.
 fn log(playbook: &Playbook) -> OpenLog {
     let (written, registry) = (playbook.log.clone(), playbook.registry.clone());
+    // Of all formats, events alone look at headers.
+    let is_of_events = |s: &playbook::Source| matches!(s.format, Format::Events(_));
+    let with_headers = playbook.sources.iter().any(is_of_events);
     Box::new(move || {
         let registry = registry.as_ref().map(|url| {
             Registry::open(&RegistryConfig {
@@ -284,15 +288,16 @@ fn log(playbook: &Playbook) -> OpenLog {
                     .iter()
                     .map(|(k, v)| (k.clone(), v.clone()))
                     .collect();
-                // No format of this version looks at headers.
-                Log::Kafka(
-                    Kafka::open(KafkaConfig {
-                        brokers: brokers.clone(),
-                        properties,
-                    })?
-                    .without_headers()
-                    .with_registry(registry),
-                )
+                let kafka = Kafka::open(KafkaConfig {
+                    brokers: brokers.clone(),
+                    properties,
+                })?;
+                let kafka = if with_headers {
+                    kafka
+                } else {
+                    kafka.without_headers()
+                };
+                Log::Kafka(kafka.with_registry(registry))
             }
             WrittenLog::Archive(files) => Log::Archive(
                 Archive::open(ArchiveConfig {

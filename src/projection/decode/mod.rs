@@ -3,6 +3,7 @@
 mod debezium;
 mod encoding;
 mod envelope;
+pub mod events;
 mod flat;
 mod foreign;
 mod framed;
@@ -17,16 +18,72 @@ mod value;
 
 use std::fmt;
 
+use self::events::EventDecoder;
 use super::cell::Cell;
-use super::record::Position;
+use super::change::Change;
+use super::record::{Position, Record};
+use super::seen::Seen;
 use super::types::Column;
 use super::types::ColumnType;
-use super::version::IdentityChanged;
+use super::version::{IdentityChanged, Version};
 
 pub use debezium::Decoder;
 pub use peek::{changed_at, offered_order};
 pub use schema::described;
 pub use settings::{BadSetting, Binary, Decimals, Flattened, Settings, Times};
+
+/// Reads the records of one source, whatever they say.
+#[derive(Debug)]
+pub enum AnyDecoder {
+    /// What rows have become.
+    Rows(Box<Decoder>),
+    /// What happened.
+    Events(Box<EventDecoder>),
+}
+
+impl AnyDecoder {
+    /// Pushes the changes of a record.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn decode<'a>(
+        &mut self,
+        record: &Record<'a>,
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<Decoded, DecodeError> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.decode(record, out),
+            AnyDecoder::Events(decoder) => decoder.decode(record, out),
+        }
+    }
+
+    /// The newest truncate so far: no change older than it counts.
+    #[must_use]
+    pub fn truncated(&self) -> Option<Version> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.truncated(),
+            AnyDecoder::Events(_) => None,
+        }
+    }
+
+    /// What a decoder that goes on from here must know.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.seen(),
+            AnyDecoder::Events(decoder) => decoder.seen(),
+        }
+    }
+
+    /// This decoder, going on where another one stopped.
+    #[must_use]
+    pub fn after(self, seen: &Seen) -> AnyDecoder {
+        match self {
+            AnyDecoder::Rows(decoder) => AnyDecoder::Rows(Box::new(decoder.after(seen))),
+            AnyDecoder::Events(decoder) => AnyDecoder::Events(Box::new(decoder.after(seen))),
+        }
+    }
+}
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]
@@ -85,6 +142,8 @@ pub enum Ignored {
     SchemaChange,
     /// How far a snapshot is.
     Notification,
+    /// A domain event of a type that says nothing of the view.
+    Event,
 }
 
 impl Ignored {
@@ -98,6 +157,7 @@ impl Ignored {
             Ignored::Transaction => "transaction",
             Ignored::SchemaChange => "schema change",
             Ignored::Notification => "notification",
+            Ignored::Event => "event",
         }
     }
 }

@@ -265,3 +265,91 @@ fn in_one_partition_what_comes_after_a_borrowed_position_is_newer() {
     use Verdict::{Deleted, Put, Stale};
     assert_eq!(verdicts, [Put, Put, Put, Put, Stale, Deleted]);
 }
+
+/// Domain events of one key: a row of its key, a text and a sum.
+mod events {
+    use super::*;
+    use crate::projection::start::Start;
+    use crate::projection::types::{Column, ColumnType};
+
+    fn column(name: &str, kind: ColumnType) -> Column {
+        Column {
+            name: name.to_owned(),
+            kind,
+            nullable: true,
+        }
+    }
+
+    fn fold() -> Fold {
+        let columns = vec![
+            column("id", ColumnType::INT64),
+            column("state", ColumnType::TEXT),
+            column("sum", ColumnType::INT64),
+        ];
+        Fold::new(Order::Offset).beginning(Some(Start::new(columns, &[2])))
+    }
+
+    fn event(offset: i64, op: Op<'static>) -> Change<'static> {
+        Change {
+            key: Key(vec![Cell::Int(1)]),
+            version: Version {
+                rank: Rank::default(),
+                partition: 0,
+                offset,
+                clock: None,
+            },
+            op,
+        }
+    }
+
+    fn adds(offset: i64, by: i128) -> Change<'static> {
+        let by = Cell::Added(Box::new(Cell::Int(by)));
+        event(offset, Op::Put(vec![Cell::Int(1), Cell::Unchanged, by]))
+    }
+
+    fn row(state: Cell<'static>, sum: i128) -> Option<Row<'static>> {
+        Some(vec![Cell::Int(1), state, Cell::Int(sum)])
+    }
+
+    #[test]
+    fn each_event_is_added_once() {
+        let mut fold = fold();
+        assert_eq!(fold.apply(adds(3, 10)), Verdict::Put);
+        assert_eq!(fold.apply(adds(5, 1)), Verdict::Put);
+        assert_eq!(fold.apply(adds(5, 1)), Verdict::Duplicate);
+        assert_eq!(fold.apply(adds(3, 10)), Verdict::Stale);
+        let open = Cell::Text("open".into());
+        let set = vec![Cell::Int(1), open.clone(), Cell::Unchanged];
+        assert_eq!(fold.apply(event(6, Op::Put(set))), Verdict::Put);
+        assert_eq!(fold.drain()[0].row, row(open, 11));
+    }
+
+    #[test]
+    fn what_is_held_is_added_to() {
+        let mut fold = fold();
+        let held = row(Cell::Text("open".into()), 40).expect("a row");
+        fold.apply(event(7, Op::Put(held)));
+        assert_eq!(fold.apply(adds(7, 5)), Verdict::Duplicate);
+        assert_eq!(fold.apply(adds(6, 5)), Verdict::Stale);
+        assert_eq!(fold.apply(adds(8, 2)), Verdict::Put);
+        assert_eq!(fold.drain()[0].row, row(Cell::Text("open".into()), 42));
+    }
+
+    #[test]
+    fn after_a_delete_a_row_starts_anew() {
+        let mut fold = fold();
+        fold.apply(adds(0, 10));
+        assert_eq!(fold.apply(event(1, Op::Delete)), Verdict::Deleted);
+        assert_eq!(fold.apply(adds(2, 3)), Verdict::Put);
+        assert_eq!(fold.drain()[0].row, row(Cell::Null, 3));
+    }
+
+    #[test]
+    fn a_key_in_two_partitions_has_no_order() {
+        let mut fold = fold();
+        fold.apply(adds(0, 10));
+        let mut elsewhere = adds(9, 1);
+        elsewhere.version.partition = 1;
+        assert!(matches!(fold.apply(elsewhere), Verdict::Conflict(_)));
+    }
+}

@@ -15,6 +15,7 @@ use crate::store::dialect::{
     postgres_build as building, postgres_load as sql, postgres_run as runs,
     postgres_settle as settling,
 };
+use crate::store::marks;
 use crate::store::{Encoder, RunKind, Settled, Start, state};
 
 /// Bytes of one COPY message.
@@ -340,7 +341,7 @@ fn later(shadow: &Shadow, mut row: Row<'static>) -> Option<(Change<'static>, boo
     };
     if let Cell::Array(holes) = holes {
         for hole in &holes {
-            *row.get_mut(usize::try_from(int(hole)?).ok()?)? = Cell::Unchanged;
+            marks::put_back(&mut row, int(hole)?)?;
         }
     }
     let op = if gone == Cell::Bool(true) {

@@ -10,6 +10,7 @@ use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
+use crate::store::marks;
 use crate::store::{Settle, Settled, Shadow, StateStream, StoreError, state};
 
 use super::bind::{Binder, insert_gone, insert_rows};
@@ -172,8 +173,9 @@ fn change(
             .split(',')
             .filter(|h| !h.is_empty())
         {
-            let hole = hole.parse().ok().and_then(|at: usize| cells.get_mut(at));
-            *hole.ok_or_else(|| bad(doing, "trueup_holes", "no column"))? = Cell::Unchanged;
+            let mark = hole.parse().ok();
+            let put_back = mark.and_then(|mark| marks::put_back(&mut cells, mark));
+            put_back.ok_or_else(|| bad(doing, "trueup_holes", "no column"))?;
         }
         if shadow.key.iter().any(|at| cells[*at] == Cell::Unchanged) {
             Op::Lost

@@ -16,7 +16,6 @@ use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::projection::counts::Counts;
-use crate::projection::decode::Decoder;
 use crate::projection::mapping::key_of;
 use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
@@ -73,7 +72,7 @@ impl<'a> Pipeline<'a> {
         for load in &plan.loads {
             states.push(State {
                 loader: Some(loader(systems, plan, load)?),
-                settler: Settler::new(load.order.clone()),
+                settler: settler(load),
                 begun: false,
             });
         }
@@ -120,7 +119,7 @@ impl<'a> Pipeline<'a> {
                     .iter()
                     .map(|at| shadow.columns[*at].kind.clone())
                     .collect();
-                state.settler = Settler::new(load.order.clone()).go_on(settled, &kinds)?;
+                state.settler = settler(load).go_on(settled, &kinds)?;
             }
         }
         Ok(())
@@ -415,19 +414,20 @@ impl<'a> Pipeline<'a> {
 
 /// A loader at the beginning of its load.
 fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
-    let source = load
-        .view
-        .decoded()
-        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
-    let mut decoder = Decoder::new(source, guard);
+    let mut decoder = load
+        .view
+        .decoder(guard)
+        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     if let Begin::Snapshot(base) = &plan.options.begin {
         decoder = decoder.after(&base.seen(&load.kept_as));
     }
     let encoder = store(systems, load).encoder(&load.shadow);
     let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
     let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
-    Ok(loader.without_truncates(truncates_not(plan, load)))
+    Ok(loader
+        .without_truncates(truncates_not(plan, load))
+        .beginning(load.view.start()))
 }
 
 /// Why a truncate in the log of this load stops the run; `None` where it is taken as it is.
@@ -440,6 +440,11 @@ fn truncates_not(plan: &Plan, load: &Load) -> Option<&'static str> {
     (load.order == Order::Offset && load.extents.len() > 1).then_some(
         "the records carry no source position, so that nothing orders it among the rows of the other partitions: reconcile instead",
     )
+}
+
+/// A settler at the beginning of its load.
+fn settler(load: &Load) -> Settler {
+    Settler::new(load.order.clone()).beginning(load.view.start())
 }
 
 /// Where a load goes.

@@ -1,9 +1,20 @@
 //! What a replay builds for a view or a source, and what it is called.
 
+use std::collections::BTreeMap;
+
 use super::losses;
 use crate::projection::mapping::{From, Mapping, Target};
 use crate::store::{Catalog, CatalogColumn, Shadow, TableName};
 use crate::strategies::{Origin, SourcePart, View, fingerprint};
+
+/// Every source of these views, once.
+pub(super) fn sources_of(views: &[View]) -> Vec<&SourcePart> {
+    let mut sources: BTreeMap<&str, &SourcePart> = BTreeMap::new();
+    for source in views.iter().flat_map(View::sources) {
+        sources.insert(&source.name, source);
+    }
+    sources.into_values().collect()
+}
 
 /// What a snapshot keeps a view as.
 #[must_use]

@@ -4,11 +4,12 @@ use anyhow::Result;
 
 use super::losses;
 use super::projector;
-use super::{Cutover, Destination, Pausing, Plan};
+use super::{Cutover, Destination, Options, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, RunRecord, Store, StoreError};
 use crate::strategies::{Applied, Origin, Systems, View};
+use crate::stream::{Cleanup, Topic};
 
 /// Columns that cannot be read from a log.
 pub(super) fn types(view: &View) -> Vec<String> {
@@ -33,6 +34,35 @@ pub(super) fn types(view: &View) -> Vec<String> {
         }
     }
     refusals
+}
+
+/// What is to be known of a view that is made of events, and why it cannot be replayed.
+pub(super) fn events(view: &View, topic: &Topic, options: &Options) -> (Vec<String>, Vec<String>) {
+    let Origin::Events { source, .. } = &view.origin else {
+        return (Vec::new(), Vec::new());
+    };
+    let mut refusals = Vec::new();
+    if matches!(topic.cleanup, Cleanup::Compact | Cleanup::CompactDelete) {
+        refusals.push(format!(
+            "topic {} of source {} is compacted: of several events of one key all but the last may be gone, and a row is made of all of them",
+            topic.name, source.name
+        ));
+    }
+    if options.into == Destination::Live {
+        refusals.push(format!(
+            "view {} is made of events, which build on those before them: a stretch of the log does not say its rows",
+            view.name
+        ));
+    }
+    let mut notes = vec![format!(
+        "the events of {} are taken in the order of their offsets, and a key in two partitions stops the run",
+        topic.name
+    )];
+    notes.extend(
+        view.incomparable()
+            .map(|why| format!("{why}; it is not compared before the swap")),
+    );
+    (notes, refusals)
 }
 
 /// Why a query cannot be run over its staged sources: a source without a key, or a type, function or collation that the
