@@ -8,6 +8,7 @@ use super::view::{names, scalar};
 use super::{Sides, derived, table_name};
 use crate::playbook::events as written;
 use crate::playbook::{Format, Origin, Problem, Source, View, ViewKind};
+use crate::projection::decode::Settings;
 use crate::projection::cast;
 use crate::projection::decode::events::{Absent, Envelope, Events, Form, On, Place, Term, Value};
 use crate::projection::mapping::{From, Mapping, Target};
@@ -82,6 +83,7 @@ fn part(source: &Source) -> SourcePart {
         },
         order_by: None,
         epochs: Vec::new(),
+        settings: Settings::default(),
     }
 }
 

@@ -289,7 +289,7 @@ impl Held {
             if change.version.is_borrowed() {
                 change.version.rank = change.version.rank.max(self.newest.rank);
             }
-            return self.replace(change);
+            return self.replace(start, change);
         }
         if change.version < self.newest {
             self.fill(change);
