@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use super::base::Now;
 use super::extents::{self, Extent};
-use super::losses;
 use super::options::{Begin, Destination, Options};
 use super::projector;
 use super::shape::{apart, kept_as, shadow, sources_of, staged};
@@ -410,8 +409,7 @@ impl Making<'_> {
             let ahead = extents::stop_at(&topic.name, &mut extents, &standing[&source.topic]);
             self.plan.refusals.extend(ahead);
         }
-        let Options { begin, .. } = &self.plan.options;
-        if let Begin::Snapshot(base) = begin {
+        if let Begin::Snapshot(base) = &self.plan.options.begin {
             let misfit = base.misfit(&kept_as, &projection);
             self.plan.refusals.extend(misfit);
         }
@@ -427,8 +425,7 @@ impl Making<'_> {
         let compacted = extents::compacted(self.systems, &topic, &extents, begin).await?;
         self.plan.refusals.extend(compacted);
         self.plan.refusals.extend(suits::types(&view));
-        let is_read = |name: &str| view.mapping.source.iter().any(|c| c.name == name);
-        self.plan.notes.extend(losses::notes(&source, is_read));
+        self.plan.notes.extend(suits::losses(&source, &view));
         let shadow = shadow(&view, run, order.words(), is_staged);
         self.plan.loads.push(Load {
             view,

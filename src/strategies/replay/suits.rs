@@ -8,7 +8,7 @@ use super::{Cutover, Destination, Options, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, RunRecord, Store, StoreError};
-use crate::strategies::{Applied, Origin, Systems, View};
+use crate::strategies::{Applied, Origin, SourcePart, Systems, View};
 use crate::stream::{Cleanup, Topic};
 
 /// Columns that cannot be read from a log.
@@ -63,6 +63,12 @@ pub(super) fn events(view: &View, topic: &Topic, options: &Options) -> (Vec<Stri
             .map(|why| format!("{why}; it is not compared before the swap")),
     );
     (notes, refusals)
+}
+
+/// What the operator should know of the columns that a view reads from a source's log.
+pub(super) fn losses(source: &SourcePart, view: &View) -> Vec<String> {
+    let is_read = |name: &str| view.mapping.source.iter().any(|c| c.name == name);
+    losses::notes(source, is_read)
 }
 
 /// Why a query cannot be run over its staged sources: a source without a key, or a type, function or collation that the

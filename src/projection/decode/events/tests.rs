@@ -1,7 +1,7 @@
 //! Every envelope, and what an event may lack.
 
 use super::*;
-use crate::projection::record::Position;
+use crate::projection::record::{Frame, Position};
 use crate::projection::types::ColumnType;
 use crate::projection::version::Order;
 
@@ -101,6 +101,8 @@ fn decode(
         key: key.map(str::as_bytes),
         value: value.map(str::as_bytes),
         headers,
+        key_frame: Frame::None,
+        value_frame: Frame::None,
     };
     let mut decoder = EventDecoder::new(events.clone(), Guard::new(Order::Offset, Vec::new()));
     let mut changes: Vec<Change<'static>> = Vec::new();
