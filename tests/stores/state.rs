@@ -336,13 +336,13 @@ impl<'a> Case<'a> {
 
 /// Rows that the primary settles change places with tombstones.
 async fn replaced(case: &Case<'_>, (rows, gone): &(Rows, Gone)) {
+    let Some(last) = rows.first().map(|r| r.1).or(gone.first().map(|g| g.1)) else {
+        // A truncate, or no record at all, has left nothing that could be replaced.
+        return;
+    };
     let version = Version {
         offset: 1 << 40,
-        ..rows
-            .first()
-            .map(|r| r.1)
-            .or(gone.first().map(|g| g.1))
-            .expect("a history has a key")
+        ..last
     };
     let (mut rows, mut gone) = (rows.clone(), gone.clone());
     let mut replacements = Vec::new();
