@@ -86,7 +86,13 @@ fn position(pid: u32, path: &std::path::Path) -> Option<u64> {
             let fd = entry.file_name();
             let info = format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy());
             let info = std::fs::read_to_string(info).ok()?;
-            return info.lines().next()?.strip_prefix("pos:")?.trim().parse().ok();
+            return info
+                .lines()
+                .next()?
+                .strip_prefix("pos:")?
+                .trim()
+                .parse()
+                .ok();
         }
     }
     None

@@ -2,6 +2,7 @@
 //! the task that writes. A state read out of another shadow goes the same way.
 
 mod keys;
+mod pipe;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -10,11 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use self::keys::KeySet;
-use crate::fault;
-use crate::limits;
+use self::pipe::{Loaded, Pass, Pipe, written};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Op};
 use crate::projection::counts::Counts;
@@ -28,7 +27,7 @@ use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
 use crate::store::{
-    Acts, Batch, Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
+    Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
 };
 use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
@@ -53,12 +52,6 @@ pub struct Loader {
     lost: Row<'static>,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
-}
-
-/// A batch on its way, with what it brings the shadow to.
-struct Loaded {
-    batch: Batch,
-    mark: Mark,
 }
 
 /// What a loader has to know beside the offsets to go on where another one stopped.
@@ -303,12 +296,6 @@ fn bookkeeping(version: &Version) -> Bookkeeping {
     }
 }
 
-/// What the thread that fills the loader brings back.
-struct Pass {
-    loader: Loader,
-    stopped: bool,
-}
-
 /// Reads the ranges into the shadow. Returns the loader for the next round, and whether the operator stopped it.
 ///
 /// # Errors
@@ -354,61 +341,6 @@ pub async fn restore(
     let counter = progress.counter();
     let fill = move |pipe: &Pipe| put_back((batches, &pace), next, loader, pipe, &counter, &stop);
     written(store, shadow, permit, fill).await
-}
-
-/// The way from the thread that fills the loader to the task that writes.
-struct Pipe {
-    send: mpsc::Sender<Loaded>,
-    /// Set once the writer has failed.
-    quit: Arc<AtomicBool>,
-}
-
-impl Pipe {
-    /// Sends what the loader has, when that is a batch; whether there is any use in going on.
-    fn flow(&self, loader: &mut Loader) -> bool {
-        let full = loader.encoder.bytes() >= fault::batch_bytes();
-        (!full || self.send.blocking_send(loader.take()).is_ok())
-            && !self.quit.load(Ordering::Relaxed)
-    }
-
-    /// Sends the rest.
-    fn end(&self, loader: &mut Loader) {
-        // A closed channel means that the writer failed; its own error is the one to show.
-        let _ = self.send.blocking_send(loader.take());
-    }
-}
-
-/// Runs `fill` on a thread of its own and writes the batches that it sends.
-async fn written(
-    store: &Store,
-    shadow: &Shadow,
-    permit: &WritePermit,
-    fill: impl FnOnce(&Pipe) -> Result<Pass> + Send + 'static,
-) -> Result<(Loader, bool)> {
-    let (send, mut receive) = mpsc::channel(limits::BATCHES_IN_FLIGHT);
-    let quit = Arc::new(AtomicBool::new(false));
-    let reader = {
-        let quit = Arc::clone(&quit);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || fill(&Pipe { send, quit }))?
-    };
-    let mut written = Ok(());
-    while let Some(Loaded { batch, mark }) = receive.recv().await {
-        written = store.append(permit, shadow, batch, &mark).await;
-        crate::crash_point!("load.appended");
-        if written.is_err() {
-            quit.store(true, Ordering::Relaxed);
-            break;
-        }
-    }
-    // The reader may be waiting for room in the channel.
-    drop(receive);
-    let pass = tokio::task::spawn_blocking(move || reader.join()).await?;
-    written?;
-    let pass =
-        pass.map_err(|_| super::Bug("the thread that reads the log panicked".to_owned()))??;
-    Ok((pass.loader, pass.stopped))
 }
 
 fn read(

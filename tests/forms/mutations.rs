@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use trueup::projection::decode::{self, Decoder};
 use trueup::projection::fold::Fold;
-use trueup::projection::record::{Position, Record};
+use trueup::projection::record::{Frame, Position, Record};
 use trueup::projection::types::Column;
 use trueup::projection::version::Order;
 
@@ -147,6 +147,8 @@ fn damaged_records_are_read_or_refused_with_their_position() {
             key: key.as_deref(),
             value: value.as_deref(),
             headers: &[],
+            key_frame: Frame::None,
+            value_frame: Frame::None,
         };
         let mut out = Vec::new();
         match decoder.decode(&record, &mut out) {

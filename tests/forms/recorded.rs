@@ -9,7 +9,7 @@ use serde::Deserialize;
 use trueup::projection::cell::Cell;
 use trueup::projection::change::{Change, Op};
 use trueup::projection::decode::{self, Decoded, Decoder, Ignored, Settings, Source};
-use trueup::projection::record::{Position, Record};
+use trueup::projection::record::{Frame, Position, Record};
 use trueup::projection::text;
 use trueup::projection::types::{Column, ColumnType};
 use trueup::projection::version::{Guard, Order};
@@ -128,6 +128,8 @@ pub(super) fn record<'a>(key: Option<&'a str>, value: Option<&'a str>) -> Record
         key: key.map(str::as_bytes),
         value: value.map(str::as_bytes),
         headers: &[],
+        key_frame: Frame::None,
+        value_frame: Frame::None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-use trueup::projection::decode::{Decoder, Source};
+use trueup::projection::decode::{Decoder, Settings, Source};
 use trueup::projection::framed::{Language, Schema, Written};
 use trueup::projection::record::{Frame, Position, Record};
 use trueup::projection::types::{Column, ColumnType};
@@ -47,6 +47,8 @@ fn source() -> Source {
         ],
         key: vec![0],
         former: Vec::new(),
+        computed: Vec::new(),
+        settings: Settings::default(),
     }
 }
 
