@@ -26,9 +26,7 @@ use crate::projection::start::Start;
 use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
-use crate::store::{
-    Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
-};
+use crate::store::{Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit};
 use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
 
