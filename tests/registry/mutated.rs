@@ -31,7 +31,9 @@ fn damaged_rows_are_values_or_errors() {
             let at = random.random_range(5..bytes.len());
             match random.random_range(0..3) {
                 0 => bytes[at] = random.random(),
-                1 => drop(bytes.remove(at)),
+                1 => {
+                    bytes.remove(at);
+                }
                 _ => bytes.insert(at, random.random()),
             }
         }
