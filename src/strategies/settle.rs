@@ -141,7 +141,9 @@ impl Settler {
     fn finish(&mut self, folded: Vec<Folded>) -> Result<Vec<Settled>, Refused> {
         let mut settled = Vec::with_capacity(folded.len());
         for mut done in folded {
-            if let (Some(start), Some(row)) = (&self.start, done.row.take()) {
+            if let Some(start) = &self.start
+                && let Some(row) = done.row.take()
+            {
                 let whole = start.whole(row).map_err(|wrong| unfit(&done, &wrong))?;
                 done.row = Some(whole);
             }

@@ -2,6 +2,7 @@
 
 mod book;
 mod histories;
+mod mutated;
 mod refusals;
 
 use std::collections::BTreeMap;

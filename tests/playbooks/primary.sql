@@ -23,7 +23,8 @@ CREATE FUNCTION order_happened() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     RETURN NULL;
 END $$;
 CREATE FUNCTION line_happened() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF TG_OP <> 'INSERT' THEN
+    -- Nothing happens to a line after its order is gone.
+    IF TG_OP <> 'INSERT' AND EXISTS (SELECT FROM orders WHERE id = OLD.order_id) THEN
         PERFORM happened(OLD.order_id, 'LineRemoved', jsonb_build_object('line', OLD.line, 'amount', OLD.quantity * OLD.price));
     END IF;
     IF TG_OP <> 'DELETE' THEN
