@@ -290,7 +290,8 @@ fn bookkeeping(version: &Version) -> Bookkeeping {
         offset: version.offset,
         partition: version.place(),
         lsn: version.rank.words[0],
-        clock: version.clock,
+        // A clock that was taken over says when something else was changed.
+        clock: version.clock.filter(|_| !version.is_borrowed()),
     }
 }
 
