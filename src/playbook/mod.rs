@@ -16,7 +16,6 @@
 mod check;
 mod checked;
 mod draft;
-pub mod events;
 mod expand;
 mod given;
 mod marks;

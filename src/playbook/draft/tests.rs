@@ -101,9 +101,7 @@ fn counted_right(draft: &Draft) {
 fn copied(view: &View) -> (&str, Option<&[(String, Origin)]>) {
     match &view.kind {
         ViewKind::Copy { from, columns, .. } => (from, columns.as_deref()),
-        ViewKind::Events { .. } | ViewKind::Query { .. } => {
-            panic!("a draft has copies only: {view:?}")
-        }
+        ViewKind::Query { .. } => panic!("a draft has copies only: {view:?}"),
     }
 }
 

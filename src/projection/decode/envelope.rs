@@ -7,8 +7,6 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::kinds::Keys;
-
 /// The raw text of each wanted column; `None` where the record does not have it.
 pub(super) type Slots<'a> = Vec<Option<&'a str>>;
 
@@ -26,14 +24,10 @@ pub(super) struct Envelope<'a> {
     pub(super) wrapped: bool,
     /// Whether the payload itself was null: a tombstone of a converter that wraps nulls.
     pub(super) null: bool,
-    /// Whether it is a row and nothing around it.
-    pub(super) flat: bool,
-    /// The keys beside those above, by which other records of the connector are told.
-    pub(super) keys: Keys,
 }
 
 /// The part of `source` that trueup uses.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct SourceBlock<'a> {
     #[serde(borrow, default)]
     pub(super) connector: Option<Cow<'a, str>>,
@@ -77,17 +71,17 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The column that a name is of, and whether it is its name now.
-    pub(super) fn slot(&self, name: &str) -> Option<(usize, bool)> {
+    fn slot(&self, name: &str) -> Option<usize> {
         let former = || {
-            let found = self.former.iter().find(|(n, _)| n == name);
-            found.map(|(_, slot)| (*slot, false))
+            self.former
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, slot)| *slot)
         };
-        let now = self.now.iter().position(|n| n == name);
-        now.map(|at| (at, true)).or_else(former)
+        self.now.iter().position(|n| n == name).or_else(former)
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.now.len()
     }
 }
@@ -105,20 +99,20 @@ struct NameSeed<'n> {
 }
 
 impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
-    type Value = Option<(usize, bool)>;
+    type Value = Option<usize>;
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for NameSeed<'_> {
-    type Value = Option<(usize, bool)>;
+    type Value = Option<usize>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a column name")
     }
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         if self.names.now.get(self.next).is_some_and(|n| n == name) {
-            return Ok(Some((self.next, true)));
+            return Ok(Some(self.next));
         }
         Ok(self.names.slot(name))
     }
@@ -147,9 +141,8 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, 'de> {
             next,
         })? {
             match found {
-                Some((at, is_now)) => {
-                    let raw = map.next_value::<&RawValue>()?.get();
-                    take(self.slots, at, is_now, raw);
+                Some(at) => {
+                    self.slots[at] = Some(map.next_value::<&RawValue>()?.get());
                     next = at + 1;
                 }
                 None => {
@@ -158,13 +151,6 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, 'de> {
             }
         }
         Ok(true)
-    }
-}
-
-/// Puts a value in its slot. A record may have a column beside another one that has taken over its former name.
-pub(super) fn take<'a>(slots: &mut Slots<'a>, at: usize, is_now: bool, raw: &'a str) {
-    if is_now || slots[at].is_none() {
-        slots[at] = Some(raw);
     }
 }
 
@@ -204,17 +190,13 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                     })?;
                 }
                 "op" => e.op = map.next_value::<Option<Text<'de>>>()?.map(|t| t.0),
-                "source" => {
-                    e.keys.note("source");
-                    e.source = map.next_value()?;
-                }
+                "source" => e.source = map.next_value()?,
                 "schema" => schema = map.next_value::<Option<&RawValue>>()?.map(RawValue::get),
                 "payload" => {
                     e = map.next_value_seed(EnvelopeSeed { names: self.names })?;
                     e.wrapped = true;
                 }
-                other => {
-                    e.keys.note(other);
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -258,10 +240,7 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
         let names = self.names;
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
             match (names.slot(&name), &*name) {
-                (Some((at, is_now)), _) => {
-                    let raw = map.next_value::<&RawValue>()?.get();
-                    take(&mut slots, at, is_now, raw);
-                }
+                (Some(at), _) => slots[at] = Some(map.next_value::<&RawValue>()?.get()),
                 (None, "schema") => schema = map.next_value()?,
                 (None, "payload") => payload = map.next_value()?,
                 (None, _) => {

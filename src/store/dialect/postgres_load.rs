@@ -348,7 +348,6 @@ pub(super) mod tests {
             sql_type: sql_type.to_owned(),
             has_default: false,
             generated: false,
-            is_list: false,
         };
         let columns = vec![
             column("id", "bigint", false),

@@ -114,7 +114,6 @@ mod tests {
             sql_type: String::new(),
             has_default: false,
             generated,
-            is_list: false,
         };
         let columns = vec![
             column("te`nant", ColumnType::TEXT, false),

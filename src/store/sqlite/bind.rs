@@ -11,7 +11,6 @@ use crate::projection::types::Column;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::marks;
 use crate::store::{Origin, Shadow, StoreError};
 
 use super::arguments;
@@ -113,15 +112,11 @@ impl<'a> Binder<'a> {
             None => out.resize(start + self.columns.len(), Bind::Null),
             Some(row) => {
                 for (at, cell) in row.iter().enumerate() {
-                    if let Some(mark) = marks::of(at, cell) {
+                    if matches!(cell, Cell::Unchanged) {
                         holes += if holes.is_empty() { "" } else { "," };
-                        holes += &mark.to_string();
+                        holes += &at.to_string();
                     }
-                    let value = match cell {
-                        Cell::Added(by) => by,
-                        cell => cell,
-                    };
-                    out.push(self.cell(at, value)?);
+                    out.push(self.cell(at, cell)?);
                 }
             }
         }

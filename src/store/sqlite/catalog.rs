@@ -234,7 +234,6 @@ async fn columns(
             sql_type: declared,
             has_default: int(row, 3) == 1 || rowid,
             generated: hidden > 1,
-            is_list: false,
         });
     }
     Ok((columns, primary))

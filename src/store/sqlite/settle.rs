@@ -10,7 +10,6 @@ use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
-use crate::store::marks;
 use crate::store::{Settle, Settled, Shadow, StateStream, StoreError, state};
 
 use super::bind::{Binder, insert_gone, insert_rows};
@@ -31,22 +30,6 @@ pub(super) async fn settle(
     let doing = store
         .file
         .doing(&shown, "settling keys that occur more than once");
-    if let Some(truncate) = by.truncated() {
-        store
-            .write(doing, async |session| {
-                for sql in dialect::clear(shadow) {
-                    let rank = truncate.rank.to_bytes(shadow.rank_words);
-                    let binds = vec![
-                        Bind::Blob(rank),
-                        Bind::Int(truncate.offset),
-                        Bind::Int(truncate.partition.into()),
-                    ];
-                    execute(session, doing, &sql, binds).await?;
-                }
-                Ok(())
-            })
-            .await?;
-    }
     if is_settled(store, doing, shadow).await? {
         return Ok(());
     }
@@ -173,15 +156,10 @@ fn change(
             .split(',')
             .filter(|h| !h.is_empty())
         {
-            let mark = hole.parse().ok();
-            let put_back = mark.and_then(|mark| marks::put_back(&mut cells, mark));
-            put_back.ok_or_else(|| bad(doing, "trueup_holes", "no column"))?;
+            let hole = hole.parse().ok().and_then(|at: usize| cells.get_mut(at));
+            *hole.ok_or_else(|| bad(doing, "trueup_holes", "no column"))? = Cell::Unchanged;
         }
-        if shadow.key.iter().any(|at| cells[*at] == Cell::Unchanged) {
-            Op::Lost
-        } else {
-            Op::Put(cells)
-        }
+        Op::Put(cells)
     };
     Ok(Change { key, version, op })
 }

@@ -29,7 +29,6 @@ use client::{Client, Policy};
 use super::StreamError;
 use super::error::alike;
 use super::limits::STALL_WAIT;
-use super::registry::Registry;
 use super::types::{Extent, Topic};
 
 /// What a read does about offsets that hold no record.
@@ -48,7 +47,6 @@ pub struct Kafka {
     policies: Mutex<HashMap<String, Policy>>,
     patience: Duration,
     headers: bool,
-    pub(super) registry: Option<Registry>,
 }
 
 impl fmt::Debug for Kafka {
@@ -74,7 +72,6 @@ impl Kafka {
             policies: Mutex::default(),
             patience: STALL_WAIT,
             headers: true,
-            registry: None,
         })
     }
 
@@ -82,13 +79,6 @@ impl Kafka {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Kafka {
         self.patience = patience;
-        self
-    }
-
-    /// Opens framed records with the schemas of this registry.
-    #[must_use]
-    pub fn with_registry(mut self, registry: Option<Registry>) -> Kafka {
-        self.registry = registry;
         self
     }
 
