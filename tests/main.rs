@@ -17,7 +17,9 @@ mod completions;
 mod cutover;
 mod doctor;
 mod embedded;
+mod events;
 mod faults;
+mod forms;
 mod init;
 mod lag;
 mod laws;
@@ -34,6 +36,7 @@ mod playbooks;
 mod query;
 mod reconcile;
 mod refusals;
+mod registry;
 mod shop;
 mod snapshots;
 mod stores {

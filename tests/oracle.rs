@@ -78,6 +78,10 @@ pub(crate) fn outcome(history: &[Record]) -> (BTreeMap<i64, Columns>, Counts) {
             counts.tombstone += 1;
             continue;
         }
+        // A record without a position is newer than all that its partition had of the key, whatever position it takes.
+        let known_here = newest.get(&record.key).map(|(known, _)| *known);
+        let known_here = known_here.filter(|known| known.2 == record.partition);
+        let after_all = record.lsn.is_none() && known_here.is_some();
         let version = (lsn, record.offset, record.partition);
         let content = match &record.op {
             Op::Put(columns) => Some(columns),
@@ -89,9 +93,13 @@ pub(crate) fn outcome(history: &[Record]) -> (BTreeMap<i64, Columns>, Counts) {
                 newest.insert(record.key, (latest, content));
                 counts.duplicate += 1;
             }
-            Some((known, _)) if version <= *known => counts.stale += 1,
-            _ => {
-                newest.insert(record.key, (version, content));
+            Some((known, _)) if version <= *known && !after_all => counts.stale += 1,
+            known => {
+                let lsn = match known {
+                    Some((known, _)) if after_all => lsn.max(known.0),
+                    _ => lsn,
+                };
+                newest.insert(record.key, ((lsn, version.1, version.2), content));
                 match content {
                     Some(_) => counts.put += 1,
                     None => counts.deleted += 1,

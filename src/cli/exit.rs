@@ -145,7 +145,9 @@ fn of_store(error: &StoreError) -> Option<Exit> {
 fn of_stream(error: &StreamError) -> Exit {
     match error {
         StreamError::NoTopic { .. } | StreamError::Config { .. } => Exit::Usage,
-        StreamError::Unreachable { .. } | StreamError::Io { .. } => Exit::Unreachable,
+        StreamError::Unreachable { .. } | StreamError::Registry { .. } | StreamError::Io { .. } => {
+            Exit::Unreachable
+        }
         StreamError::Stalled { .. } => Exit::Incomplete,
         _ => Exit::Refused,
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::secret::{DatabaseUrl, Properties};
+use super::events::{Fill, Form, On};
+use super::secret::{DatabaseUrl, Properties, RegistryUrl};
 
 /// A playbook without a problem.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Playbook {
     pub read_store: DatabaseUrl,
     /// Where the primary's changes can be read.
     pub log: Log,
+    /// The schema registry whose ids its records are framed with (`log.registry`), if they are.
+    pub registry: Option<RegistryUrl>,
     /// How to tell how far the log has the primary; without it less can be called drift.
     pub captured: Option<Captured>,
     /// How to tell how far the projector has applied the log.
@@ -112,7 +115,7 @@ pub struct Source {
     pub name: String,
     /// The topic.
     pub topic: String,
-    /// The table, as written or as the topic names it.
+    /// The table, as written or as the topic names it; of events the topic's own name.
     pub table: TableName,
     /// How its records are written.
     pub format: Format,
@@ -121,6 +124,8 @@ pub struct Source {
     pub order_by: Option<String>,
     /// Named epoch breaks, oldest first: for each partition the first offset of the next epoch.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// Properties of the connector that wrote its topic, by the connector's own names.
+    pub debezium: Vec<(String, String)>,
     /// Columns and their types as a database writes them, for what no catalog can be asked.
     pub types: Vec<(String, String)>,
     /// The columns that name a row, likewise; never empty.
@@ -130,10 +135,12 @@ pub struct Source {
 }
 
 /// How a source's records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Debezium's change events.
     Debezium,
+    /// Domain events, which are of no table.
+    Events(Form),
 }
 
 /// A table of the read store.
@@ -167,6 +174,20 @@ pub enum ViewKind {
         /// Column of the table and what fills it; `None` means that every column is filled by the one of the same
         /// name.
         columns: Option<Vec<(String, Origin)>>,
+    },
+    /// Rows that domain events make.
+    Events {
+        /// The name of its source.
+        from: String,
+        /// Column of the table and what fills it, whatever the event's type; the key's columns are filled by events.
+        columns: Vec<(String, Fill)>,
+        /// Type of event, and what it does; never `"*"`.
+        on: Vec<(String, On)>,
+        /// Whether other types are ignored.
+        ignores_others: bool,
+        /// A SELECT over the primary that gives what the rows should be: its text, the file that holds it if it is not the
+        /// playbook, and the line of that file on which it starts.
+        expected: Option<(String, Option<PathBuf>, usize)>,
     },
     /// A query over the sources.
     Query {

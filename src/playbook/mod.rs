@@ -16,6 +16,7 @@
 mod check;
 mod checked;
 mod draft;
+pub mod events;
 mod expand;
 mod given;
 mod marks;

@@ -57,6 +57,14 @@ pub(super) struct Staging {
 pub(super) struct Log {
     pub(super) kafka: Field<Section<Kafka>>,
     pub(super) archive: Field<Texts>,
+    pub(super) registry: Field<Section<Registry>>,
+}
+
+/// `log.registry:`
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Registry {
+    pub(super) url: Field<Text>,
 }
 
 /// `log.kafka:`
@@ -103,7 +111,35 @@ pub(super) struct Source {
     pub(super) epochs: Field<Vec<Field<Entries<Scalar>>>>,
     pub(super) types: Field<Entries<Text>>,
     pub(super) key: Field<Texts>,
-    pub(super) on: Field<Value>,
+    pub(super) debezium: Field<Entries<Scalar>>,
+    pub(super) envelope: Field<Text>,
+    #[serde(rename = "type")]
+    pub(super) kind: Field<Texts>,
+    pub(super) data: Field<Text>,
+    pub(super) id: Field<Texts>,
+    pub(super) time: Field<Texts>,
+}
+
+/// What a source says of the shape of its events.
+pub(super) struct Form {
+    pub(super) envelope: Field<Text>,
+    pub(super) kind: Field<Texts>,
+    pub(super) data: Field<Text>,
+    pub(super) id: Field<Texts>,
+    pub(super) time: Field<Texts>,
+}
+
+impl Source {
+    /// Takes out what is said of events.
+    pub(super) fn take_form(&mut self) -> Form {
+        Form {
+            envelope: std::mem::take(&mut self.envelope),
+            kind: std::mem::take(&mut self.kind),
+            data: std::mem::take(&mut self.data),
+            id: std::mem::take(&mut self.id),
+            time: std::mem::take(&mut self.time),
+        }
+    }
 }
 
 /// One of `views:`
@@ -121,7 +157,41 @@ pub(super) struct View {
     pub(super) as_of: Field<Text>,
     pub(super) compare: Field<Entries<Compare>>,
     pub(super) touched_by: Field<Entries<Text>>,
-    pub(super) expected: Field<Value>,
+    pub(super) on: Field<Entries<On>>,
+    pub(super) expected: Field<Query>,
+}
+
+/// What an event does: a word or a section.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum On {
+    Word(String),
+    Does(Section<Does>),
+}
+
+/// What an event does, as a section.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Does {
+    pub(super) set: Field<Entries<Said>>,
+    pub(super) add: Field<Entries<Said>>,
+}
+
+/// What an event says of a column: places, or a section.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Said {
+    Places(Texts),
+    How(Section<SaidHow>),
+}
+
+/// What an event says of a column, as a section.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SaidHow {
+    pub(super) value: Field<Scalar>,
+    pub(super) field: Field<Texts>,
+    pub(super) absent: Field<Scalar>,
 }
 
 /// `query:` is the text, or where to find it.
@@ -202,6 +272,38 @@ impl TryFrom<Value> for Applied {
         match value {
             Value::String(word) => Ok(Self::Word(word)),
             other => serde_yaml::from_value(other).map(Self::How),
+        }
+    }
+}
+
+impl Shape for On {
+    const NAME: &'static str = "a word or a map of keys";
+    const FIX: &'static str = "write `delete`, `ignore`, or `{ set: { … }, add: { … } }`";
+}
+
+impl TryFrom<Value> for On {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(word) => Ok(Self::Word(word)),
+            other => serde_yaml::from_value(other).map(Self::Does),
+        }
+    }
+}
+
+impl Shape for Said {
+    const NAME: &'static str = "a field, a list of fields or a map of keys";
+    const FIX: &'static str = "write `customer.id`, or `{ value: placed }` for a value of your own";
+}
+
+impl TryFrom<Value> for Said {
+    type Error = serde_yaml::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::Mapping(_) => serde_yaml::from_value(value).map(Self::How),
+            other => Texts::try_from(other).map(Self::Places),
         }
     }
 }

@@ -185,6 +185,52 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// The URL of a schema registry. `Debug` and `Display` leave its password out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegistryUrl(String);
+
+impl RegistryUrl {
+    /// Takes `text` as a URL.
+    ///
+    /// # Errors
+    /// [`UrlError`] for what is no URL of a web server, or one whose password could not be hidden for certain.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        if text.chars().any(char::is_control) || text.contains(' ') {
+            return Err(UrlError::Whitespace);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::NoScheme)?;
+        if !matches!(scheme, "http" | "https") {
+            // What stands there may be a part of a password.
+            return Err(UrlError::NoScheme);
+        }
+        let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if behind.contains(['@', '?', '#']) {
+            return Err(UrlError::Ambiguous);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The whole URL with its password, for the client and nobody else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.rsplit_once('@') {
+            Some((user, host)) => write!(f, "{}@{host}", without_password(user)),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegistryUrl({self})")
+    }
+}
+
 /// librdkafka properties. `Debug` leaves the secret ones out.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Properties(BTreeMap<String, String>);
@@ -263,6 +309,32 @@ mod tests {
         );
         shown("mysql://me:pw@host/db", "mysql://me:***@host/db");
         shown("sqlite:/a:b@c/x.db?mode=ro", "sqlite:/a:b@c/x.db?mode=ro");
+    }
+
+    #[test]
+    fn a_registry_is_a_web_server() {
+        for (text, shown) in [
+            ("http://host:8081", "http://host:8081"),
+            (
+                "https://me:pw@host/apis/ccompat/v7",
+                "https://me:***@host/apis/ccompat/v7",
+            ),
+            ("https://me:p%40w@host", "https://me:***@host"),
+        ] {
+            let url = RegistryUrl::parse(text).expect("a URL");
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), format!("RegistryUrl({shown})"));
+            assert_eq!(url.expose(), text);
+        }
+        for text in [
+            "host:8081",
+            "postgres://h",
+            "http://me:p/w@h",
+            "http://h/?key=x",
+            "http://h\n",
+        ] {
+            assert!(RegistryUrl::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

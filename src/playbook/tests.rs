@@ -7,6 +7,7 @@ use super::*;
 
 mod limits;
 mod queries;
+mod registry;
 
 /// The example of the design, less its query view.
 const EXAMPLE: &str = r#"version: 1
@@ -284,7 +285,7 @@ read_store: { url: "${READ_STORE}" }
 log: { kafka: { broker: "a:1" }, archive: x }
 sources:
   orders: { topic: orders, epochs: [{ zero: 1 }] }
-  items: { topic: shop.public.items, format: events }
+  items: { topic: shop.public.items, format: event }
   items: { topic: twice }
 views:
   a:
@@ -314,7 +315,7 @@ extra:
     books/shop.yaml:5: log.kafka.brokers: is missing; write `brokers: host:port`
     books/shop.yaml:7: sources.orders: the topic `orders` does not name its table; add `table:`
     books/shop.yaml:7: sources.orders.epochs[0].zero: is no partition and offset; write both as whole numbers: `{ 0: 184467 }`
-    books/shop.yaml:8: sources.items.format: domain events are not supported by this version; take it out; `format: debezium` is read
+    books/shop.yaml:8: sources.items.format: `event` is no format; did you mean `events`?
     books/shop.yaml:9: sources.items: the key is written twice, first on line 8; keep one of the two
     books/shop.yaml:11: views.a.from: is missing; name the source that the view copies, or write a `query:` over several
     books/shop.yaml:12: views.a.key[1]: the key column `no` is not in `columns`; did you mean `nr`?

@@ -32,6 +32,12 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + doe - 719_468
 }
 
+/// Day number of a civil date; `None` for what is none.
+pub(super) fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
+    (is_date && year.abs() < 10_000_000).then(|| days(year, month, day))
+}
+
 /// Writes into a `String`, which cannot fail.
 macro_rules! put { ($out:expr, $($arg:tt)*) => { { let _ = write!($out, $($arg)*); } } }
 
@@ -114,6 +120,10 @@ fn read_civil(text: &str, bc: bool) -> Option<i64> {
         number(fields.next()?)?,
         number(fields.next()?)?,
     );
+    // No calendar needs more, and the arithmetic below holds them.
+    if year > 1_000_000_000 {
+        return None;
+    }
     let year = if bc {
         1 - year
     } else if negative {
@@ -136,6 +146,12 @@ pub fn read_date(text: &str) -> Option<i32> {
             i32::try_from(read_civil(text, bc)?).ok()
         }
     }
+}
+
+/// Reads a plain date of any year as a number of days, which may be more than a date has.
+#[must_use]
+pub fn read_day(text: &str) -> Option<i64> {
+    read_civil(text, false)
 }
 
 /// Reads a time of day of up to nine digits; digits beyond the microsecond must be zeros.
@@ -195,7 +211,7 @@ pub fn read_timestamp_tz(text: &str) -> Option<i64> {
     }
     let mut seconds = 0;
     for (field, unit) in zone[1..].split(':').zip([3600, 60, 1]) {
-        seconds += number(field)? * unit;
+        seconds += number(field).filter(|n| *n < 100)? * unit;
     }
     let offset = seconds * 1_000_000;
     local.checked_sub(if zone.starts_with('-') {

@@ -33,6 +33,7 @@ pub fn coerce<'a>(cell: Cell<'a>, column: &Column) -> Result<Cell<'a>, CastError
     };
     match cell {
         Cell::Unchanged => Ok(Cell::Unchanged),
+        Cell::Added(by) => coerce(*by, column).map(|by| Cell::Added(Box::new(by))),
         Cell::Null if column.nullable => Ok(Cell::Null),
         Cell::Null => Err(fail("NULL in a column that is NOT NULL")),
         cell => to(cell, &column.kind).map_err(|problem| fail(&problem)),
@@ -124,6 +125,7 @@ fn name(cell: &Cell<'_>) -> &'static str {
         Cell::Uuid(_) => "uuid",
         Cell::Json(_) => "json",
         Cell::Array(_) => "array",
+        Cell::Added(_) => "addition",
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Cell<'a> {
     /// No value is known: the log says "unchanged", or the record is too old to have the column.
     /// Never the same as NULL, and equal to nothing but itself.
     Unchanged,
+    /// So much more than before: what a domain event adds to a number. Only in a change, never in a row.
+    Added(Box<Cell<'a>>),
     /// A boolean.
     Bool(bool),
     /// An integer of any width up to an unsigned 64-bit one.
@@ -55,6 +57,7 @@ impl Cell<'_> {
         match self {
             Cell::Null => Cell::Null,
             Cell::Unchanged => Cell::Unchanged,
+            Cell::Added(by) => Cell::Added(Box::new(by.into_owned())),
             Cell::Bool(b) => Cell::Bool(b),
             Cell::Int(i) => Cell::Int(i),
             Cell::Float(f) => Cell::Float(f),
@@ -77,11 +80,26 @@ impl Cell<'_> {
         match self {
             Cell::Numeric(t) | Cell::Text(t) | Cell::Json(t) => t.len(),
             Cell::Bytes(b) => b.len(),
+            Cell::Added(by) => size_of::<Cell<'_>>() + by.heap_bytes(),
             Cell::Array(a) => a
                 .iter()
                 .map(|c| size_of::<Cell<'_>>() + c.heap_bytes())
                 .sum(),
             _ => 0,
+        }
+    }
+
+    /// The sum of two numbers of one kind; `None` when they are none, or it is too large. NULL stays NULL, as in SQL.
+    #[must_use]
+    pub fn plus(&self, other: &Cell<'_>) -> Option<Cell<'static>> {
+        match (self, other) {
+            (Cell::Null, _) => Some(Cell::Null),
+            (Cell::Int(a), Cell::Int(b)) => a.checked_add(*b).map(Cell::Int),
+            (Cell::Float(a), Cell::Float(b)) => Some(Cell::Float(a + b)),
+            (Cell::Numeric(a), Cell::Numeric(b)) => {
+                Some(Cell::Numeric(Cow::Owned(numeric::sum(a, b))))
+            }
+            _ => None,
         }
     }
 
@@ -102,6 +120,7 @@ impl Cell<'_> {
             Cell::Json(_) => 12,
             Cell::Array(_) => 13,
             Cell::Null => 14,
+            Cell::Added(_) => 15,
         }
     }
 }
@@ -124,6 +143,7 @@ impl Ord for Cell<'_> {
             (Cell::Uuid(a), Cell::Uuid(b)) => a.cmp(b),
             (Cell::Json(a), Cell::Json(b)) => json::compare(a, b),
             (Cell::Array(a), Cell::Array(b)) => a.cmp(b),
+            (Cell::Added(a), Cell::Added(b)) => a.cmp(b),
             (a, b) => a.rank().cmp(&b.rank()),
         }
     }
@@ -158,6 +178,7 @@ impl Hash for Cell<'_> {
             Cell::Time(t) | Cell::Timestamp(t) | Cell::TimestampTz(t) => t.hash(state),
             Cell::Uuid(u) => u.hash(state),
             Cell::Array(a) => a.hash(state),
+            Cell::Added(by) => by.hash(state),
         }
     }
 }

@@ -33,14 +33,14 @@ impl fmt::Display for Key<'_> {
 /// What happens to the row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op<'a> {
-    /// The row is now this; cells may be [`Cell::Unchanged`].
+    /// The row is now this; cells may be [`Cell::Unchanged`], and of a domain event also [`Cell::Added`].
     Put(Row<'a>),
-    /// The row's numbers grow by these; for domain events.
-    Add(Row<'a>),
     /// The row is gone.
     Delete,
     /// Every row of an older version is gone; its key is empty.
     Truncate,
+    /// The row is now one that the record does not tell: nothing older may stand in for it.
+    Lost,
 }
 
 /// One change of one key.
@@ -64,9 +64,9 @@ impl Change<'_> {
             version: self.version,
             op: match self.op {
                 Op::Put(row) => Op::Put(own(row)),
-                Op::Add(row) => Op::Add(own(row)),
                 Op::Delete => Op::Delete,
                 Op::Truncate => Op::Truncate,
+                Op::Lost => Op::Lost,
             },
         }
     }

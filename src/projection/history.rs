@@ -83,6 +83,14 @@ impl History {
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<(), HistoryError> {
+        let partition = change.version.place();
+        if let Op::Truncate = change.op {
+            for key in &self.keys {
+                let pasts = self.pasts.entry(key.clone()).or_default();
+                pasts.push((partition, Past::Gone));
+            }
+            return Ok(());
+        }
         let key = self.mapping.key(change.key)?.into_owned();
         if !self.keys.contains(&key) {
             return Ok(());
@@ -94,9 +102,8 @@ impl History {
                 Expected::Unknown => Past::Unknown,
             },
             Op::Delete | Op::Truncate => Past::Gone,
-            Op::Add(_) => Past::Unknown,
+            Op::Lost => Past::Unknown,
         };
-        let partition = change.version.partition;
         self.pasts.entry(key).or_default().push((partition, past));
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use num_bigint::BigInt;
+
 /// Sign, digits before the point without leading zeros, digits after it without trailing zeros.
 struct Parts<'a> {
     negative: bool,
@@ -151,6 +153,52 @@ pub fn digits(text: &str) -> (usize, usize) {
     (p.whole.len(), p.fraction.len())
 }
 
+/// The exact sum of two decimal texts, with the longer fraction of the two. As in PostgreSQL, whatever is no number stays
+/// none, and opposite infinities add up to `NaN`.
+#[must_use]
+pub fn sum(a: &str, b: &str) -> String {
+    match (special(a), special(b)) {
+        (0, 0) => {}
+        (0, _) => return b.to_owned(),
+        (_, 0) => return a.to_owned(),
+        (x, y) if x == y => return a.to_owned(),
+        _ => return "NaN".to_owned(),
+    }
+    let scale = |text: &str| {
+        text.split_once('.')
+            .map_or(0, |(_, fraction)| fraction.len())
+    };
+    let scale = scale(a).max(scale(b));
+    let sum = unscaled(a, scale) + unscaled(b, scale);
+    let (sign, digits) = (
+        if sum < BigInt::ZERO { "-" } else { "" },
+        sum.magnitude().to_string(),
+    );
+    let digits = format!("{digits:0>width$}", width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let point = if scale == 0 { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
+}
+
+/// A finite decimal text in units of its last digit, if it has so many after the point.
+fn unscaled(text: &str, scale: usize) -> BigInt {
+    let p = parts(text);
+    let digits = format!("{}{:0<scale$}", p.whole, p.fraction);
+    // Nothing but digits, as `parse` made sure when the text was read; no digit at all is zero.
+    let magnitude: BigInt = digits.parse().unwrap_or_default();
+    if p.negative { -magnitude } else { magnitude }
+}
+
+/// The text of a number with the other sign.
+#[must_use]
+pub fn negated(text: &str) -> String {
+    match text.strip_prefix('-') {
+        Some(positive) => positive.to_owned(),
+        None if text == "NaN" => text.to_owned(),
+        None => format!("-{}", text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +220,33 @@ mod tests {
             ),
         ] {
             assert_eq!(compare(a, b), want, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn sums_are_exact() {
+        for (a, b, want) in [
+            ("0", "0", "0"),
+            ("1.50", "-1.5", "0.00"),
+            ("0.1", "0.2", "0.3"),
+            ("-0.05", "0.1", "0.05"),
+            ("99.99", "0.01", "100.00"),
+            ("-100", "0.01", "-99.99"),
+            (
+                "123456789012345678901234567890",
+                "1",
+                "123456789012345678901234567891",
+            ),
+            ("NaN", "1", "NaN"),
+            ("1", "-Infinity", "-Infinity"),
+            ("Infinity", "-Infinity", "NaN"),
+        ] {
+            assert_eq!(sum(a, b), want, "{a} + {b}");
+            assert_eq!(sum(b, a), want, "{b} + {a}");
+            if special(a) == 0 && special(b) == 0 {
+                let back = sum(&sum(a, b), &negated(b));
+                assert_eq!(compare(&back, a), Ordering::Equal, "{a} + {b} - {b}");
+            }
         }
     }
 

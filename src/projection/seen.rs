@@ -3,16 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use super::version::Identity;
+use super::version::Version;
 
 /// What a decoder that goes on where another one stopped must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// By partition, the last source position: records without one take it.
     pub positions: Vec<(i32, [u64; 3])>,
+    /// By partition, the source's clock at the last record that told it.
+    #[serde(default)]
+    pub clocks: Vec<(i32, i64)>,
     /// By epoch, the database that the records came from.
     pub origins: Vec<Option<SourceIdentity>>,
     /// By partition, the key of a delete that was the last record there: its tombstone may follow.
     pub deleted: Vec<(i32, String)>,
+    /// The newest truncate, before which nothing counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<Version>,
 }
 
 /// The database that records come from.

@@ -23,6 +23,7 @@ pub fn write(out: &mut String, cell: &Cell<'_>) {
         Cell::TimestampTz(t) => calendar::write_timestamp(out, *t, "+00"),
         Cell::Uuid(u) => write_uuid(out, *u),
         Cell::Array(a) => write_array(out, a),
+        Cell::Added(by) => write(out, by),
     }
 }
 
@@ -171,7 +172,8 @@ fn nibble(b: u8) -> Option<u8> {
         .and_then(|d| u8::try_from(d).ok())
 }
 
-fn read_hex(text: &str) -> Option<Vec<u8>> {
+/// Bytes as pairs of hexadecimal digits.
+pub(super) fn read_hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;

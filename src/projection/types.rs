@@ -58,8 +58,8 @@ pub enum ColumnType {
     Json,
     /// A one-dimensional array.
     Array(Box<ColumnType>),
-    /// A type that the engine does not know, by the database's name for it. It can be compared as text
-    /// between two databases of one kind, but not replayed from a log.
+    /// A type that the engine knows as text only, by the database's name for it. It can be compared between two databases of
+    /// one kind; how far it can be read from a log, `decode::unreadable` says.
     Other(String),
 }
 
@@ -82,16 +82,6 @@ impl ColumnType {
             (0, (1i128 << bits) - 1)
         } else {
             (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1)
-        }
-    }
-
-    /// Whether the engine can read values of this type from a log.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        match self {
-            ColumnType::Other(_) => false,
-            ColumnType::Array(of) => of.is_known() && !matches!(**of, ColumnType::Array(_)),
-            _ => true,
         }
     }
 }

@@ -94,7 +94,7 @@ impl Rank {
 pub struct Version {
     /// From the source.
     pub rank: Rank,
-    /// Partition of the record.
+    /// Partition of the record; its complement when the record had no position of its own and took the last one seen there.
     pub partition: i32,
     /// Offset of the record.
     pub offset: i64,
@@ -102,9 +102,42 @@ pub struct Version {
     pub clock: Option<i64>,
 }
 
+impl Version {
+    /// Partition of the record.
+    #[must_use]
+    pub fn place(&self) -> i32 {
+        if self.is_borrowed() {
+            !self.partition
+        } else {
+            self.partition
+        }
+    }
+
+    /// Whether the record had no position of its own.
+    #[must_use]
+    pub fn is_borrowed(&self) -> bool {
+        self.partition < 0
+    }
+
+    /// Whether it is newer than another version of its key because it comes after it in the same partition. That decides where
+    /// one of the two has a position that is not its own: a transaction that took long has lower positions than others that
+    /// were there before it. What a connector sends once more is told by its clock.
+    #[must_use]
+    pub fn follows(&self, other: &Version) -> bool {
+        let after = self.place() == other.place() && self.offset > other.offset;
+        let late = || match (self.clock, other.clock) {
+            (Some(now), Some(then)) => now >= then,
+            _ => true,
+        };
+        after
+            && self.rank.epoch == other.rank.epoch
+            && (self.is_borrowed() || (other.is_borrowed() && late()))
+    }
+}
+
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.rank, self.offset, self.partition).cmp(&(other.rank, other.offset, other.partition))
+        (self.rank, self.offset, self.place()).cmp(&(other.rank, other.offset, other.place()))
     }
 }
 
@@ -174,6 +207,8 @@ pub struct Guard {
     epochs: Vec<BTreeMap<i32, i64>>,
     /// By partition: every record looks here, so it is an index and no map.
     last: Vec<Option<[u64; 3]>>,
+    /// By partition, the source's clock at the last record that told it.
+    clocks: Vec<Option<i64>>,
     /// By epoch.
     origins: Vec<Option<SourceIdentity>>,
 }
@@ -186,6 +221,7 @@ impl Guard {
             order,
             epochs,
             last: Vec::new(),
+            clocks: Vec::new(),
             origins: Vec::new(),
         }
     }
@@ -194,12 +230,17 @@ impl Guard {
     #[must_use]
     pub fn seen(&self) -> Seen {
         let last = (0..).zip(&self.last);
+        let clocks = (0..).zip(&self.clocks);
         Seen {
+            clocks: clocks
+                .filter_map(|(partition, clock)| Some((partition, (*clock)?)))
+                .collect(),
             positions: last
                 .filter_map(|(partition, words)| Some((partition, (*words)?)))
                 .collect(),
             origins: self.origins.clone(),
             deleted: Vec::new(),
+            truncated: None,
         }
     }
 
@@ -208,6 +249,9 @@ impl Guard {
     pub fn after(mut self, seen: &Seen) -> Guard {
         for (partition, words) in &seen.positions {
             *slot(&mut self.last, *partition) = Some(*words);
+        }
+        for (partition, clock) in &seen.clocks {
+            *slot(&mut self.clocks, *partition) = Some(*clock);
         }
         self.origins.clone_from(&seen.origins);
         self
@@ -232,19 +276,26 @@ impl Guard {
         if let Some(identity) = &stamp.identity {
             self.same_identity(at, epoch, identity)?;
         }
-        let words = match (&self.order, stamp.words) {
-            (Order::Offset, _) => [0; 3],
-            (_, Some(words)) => {
-                *slot(&mut self.last, at.partition) = Some(words);
-                words
-            }
-            (_, None) => slot(&mut self.last, at.partition).unwrap_or_default(),
-        };
-        Ok(Version {
+        let own = |words| Version {
             rank: Rank { epoch, words },
             partition: at.partition,
             offset: at.offset,
             clock: stamp.clock,
+        };
+        Ok(match (&self.order, stamp.words) {
+            (Order::Offset, _) => own([0; 3]),
+            (_, Some(words)) => {
+                *slot(&mut self.last, at.partition) = Some(words);
+                if stamp.clock.is_some() {
+                    *slot(&mut self.clocks, at.partition) = stamp.clock;
+                }
+                own(words)
+            }
+            (_, None) => Version {
+                partition: !at.partition,
+                clock: *slot(&mut self.clocks, at.partition),
+                ..own(slot(&mut self.last, at.partition).unwrap_or_default())
+            },
         })
     }
 

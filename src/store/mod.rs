@@ -6,6 +6,7 @@ pub mod dialect;
 mod dispatch;
 pub mod down;
 pub mod error;
+mod marks;
 pub mod permit;
 pub mod postgres;
 mod pressure;
@@ -86,6 +87,8 @@ pub struct CatalogColumn {
     pub has_default: bool,
     /// Whether it is computed from other columns and must not be written.
     pub generated: bool,
+    /// Whether its values, or its elements, are texts of a fixed list (an `ENUM`).
+    pub is_list: bool,
 }
 
 /// A table as the catalog has it.
@@ -209,7 +212,7 @@ pub struct Mark {
 pub trait Encoder: Send {
     /// A complete row of a key seen for the first time.
     fn first(&mut self, row: &Row<'_>, origin: &Origin);
-    /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged`), `None` to
+    /// Any change of a key that may have been seen before: `Some(row)` to put (cells may be `Unchanged` or `Added`), `None` to
     /// delete; the key is given apart, since a delete has no other cells.
     fn again(&mut self, key: &Key<'_>, row: Option<&Row<'_>>, origin: &Origin);
     /// A key that is gone, and the version that removed it: a tombstone as [`Acts::state`] gives it, of a key that is not in
@@ -262,6 +265,10 @@ pub trait Settle {
     /// # Errors
     /// As for `held`.
     fn take(&mut self, end: bool) -> anyhow::Result<Vec<Settled>>;
+    /// A truncate that the shadow has to be cleared of first: rows and tombstones of older versions go, uncounted.
+    fn truncated(&self) -> Option<Version> {
+        None
+    }
     /// What to remember with all of it, in its own words: asked for once, at the end.
     fn memo(&self) -> String {
         String::new()

@@ -57,14 +57,14 @@ impl<'a> Comparison<'a> {
     pub fn new(systems: &'a Systems, view: &View) -> Comparison<'a> {
         let rows_estimate = match &view.origin {
             Origin::Copy { source, .. } => source.table.rows_estimate.max(view.table.rows_estimate),
-            Origin::Query { .. } => view.table.rows_estimate,
+            Origin::Events { .. } | Origin::Query { .. } => view.table.rows_estimate,
         };
         let origin = &systems.primary;
         Comparison {
             origin,
             actual: &systems.read_store,
             pace: &systems.pace,
-            mapping: view.mapping.compared(),
+            mapping: view.compared(),
             rules: view.rules.clone(),
             scope: view.scope.clone(),
             expected: view.relation(origin, |source| source.table.table.clone()),

@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{Origin, View};
+use crate::projection::decode::Settings;
 use crate::projection::mapping::Mapping;
 
 /// What decides a view's rows, one thing a line, each with its name before a colon.
@@ -21,9 +22,24 @@ pub fn canonical(view: &View) -> String {
             "source {}: table {} topic {} order_by {:?} epochs {:?}",
             part.name, part.table.table, part.topic, part.order_by, part.epochs
         ));
+        if part.settings != Settings::default() {
+            lines.push(format!("connector of {}: {:?}", part.name, part.settings));
+        }
     }
     match &view.origin {
         Origin::Copy { former, .. } => lines.push(format!("former names: {former:?}")),
+        Origin::Events {
+            events, expected, ..
+        } => {
+            lines.push(format!("envelope: {:?}", events.form));
+            lines.push(format!("of every event: {:?}", events.always));
+            lines.push(format!(
+                "on: {:?} others {:?}",
+                events.on, events.ignores_others
+            ));
+            let expected = expected.as_ref().map(|e| &e.text);
+            lines.push(format!("expected: {expected:?}"));
+        }
         Origin::Query { query, .. } => {
             let text = query.over(|name| format!("<{name}>"));
             lines.push(format!("query: {text:?}"));

@@ -2,38 +2,40 @@
 //! the task that writes. A state read out of another shadow goes the same way.
 
 mod keys;
+mod pipe;
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use self::keys::KeySet;
-use crate::fault;
-use crate::limits;
+use self::pipe::{Loaded, Pass, Pipe, written};
 use crate::projection::cell::{Cell, Row};
-use crate::projection::change::{Change, Key, Op};
+use crate::projection::change::{Change, Op};
 use crate::projection::counts::Counts;
-use crate::projection::decode::{Decoded, Decoder};
+use crate::projection::decode::{AnyDecoder, Decoded};
+use crate::projection::fold::Verdict;
 use crate::projection::mapping::{Bookkeeping, Expected, Mapping};
 use crate::projection::record::Record;
 use crate::projection::seen::Seen;
+use crate::projection::start::Start;
 use crate::projection::version::Version;
 use crate::report::progress::Counter;
 use crate::report::progress::Progress;
-use crate::store::{
-    Acts, Batch, Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit,
-};
+use crate::store::{Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit};
 use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {
-    decoder: Decoder,
+    decoder: AnyDecoder,
     mapping: Mapping,
+    /// Where rows of domain events begin.
+    start: Option<Start>,
     seen: KeySet,
     encoder: Box<dyn Encoder>,
     arrival: u64,
@@ -42,14 +44,12 @@ pub struct Loader {
     latest: usize,
     /// Whether what the shadow begins with is in it whole.
     begun: bool,
+    /// Why a truncate cannot be taken here, where it cannot.
+    truncates_not: Option<&'static str>,
+    /// A row of which nothing is known, not even as old as its key.
+    lost: Row<'static>,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
-}
-
-/// A batch on its way, with what it brings the shadow to.
-struct Loaded {
-    batch: Batch,
-    mark: Mark,
 }
 
 /// What a loader has to know beside the offsets to go on where another one stopped.
@@ -67,14 +67,17 @@ impl Loader {
     /// A loader for one view, whose set of keys takes so many bytes at most.
     #[must_use]
     pub fn new(
-        decoder: Decoder,
+        decoder: AnyDecoder,
         mapping: Mapping,
         encoder: Box<dyn Encoder>,
         key_bytes_max: usize,
     ) -> Loader {
         Loader {
+            lost: vec![Cell::Unchanged; mapping.columns.len()],
+            truncates_not: None,
             decoder,
             mapping,
+            start: None,
             seen: KeySet::new(key_bytes_max),
             encoder,
             arrival: 0,
@@ -83,6 +86,26 @@ impl Loader {
             begun: true,
             counts: Counts::default(),
         }
+    }
+
+    /// Stops at a truncate, for this reason.
+    #[must_use]
+    pub fn without_truncates(mut self, why: Option<&'static str>) -> Loader {
+        self.truncates_not = why;
+        self
+    }
+
+    /// The newest truncate: whatever the shadow has of an older version is gone.
+    #[must_use]
+    pub fn truncated(&self) -> Option<Version> {
+        self.decoder.truncated()
+    }
+
+    /// Loads domain events: a row begins there.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Loader {
+        self.start = start;
+        self
     }
 
     /// Goes on where the loader stopped that left this memo; `None` when there is nothing to go on with. Which keys it had seen
@@ -135,6 +158,24 @@ impl Loader {
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<()> {
+        let truncated = self.decoder.truncated();
+        if let Op::Truncate = change.op {
+            if let Some(why) = self.truncates_not {
+                return Err(
+                    super::Refused::because(format!("it truncates the table, and {why}")).into(),
+                );
+            }
+            self.counts.verdict(if truncated == Some(change.version) {
+                Verdict::Truncated
+            } else {
+                Verdict::Stale
+            });
+            return Ok(());
+        }
+        if truncated.is_some_and(|at| change.version < at) {
+            self.counts.verdict(Verdict::Stale);
+            return Ok(());
+        }
         let origin = Origin {
             version: change.version,
             arrival: self.arrival,
@@ -144,14 +185,15 @@ impl Loader {
             Op::Put(source) => self
                 .mapping
                 .expected(source, &bookkeeping(&change.version))?,
+            Op::Lost => Expected::Unknown,
             _ => Expected::Filtered,
         };
         if let Expected::Row(row) = &expected {
             let first = self
                 .seen
                 .is_first(self.mapping.key.iter().map(|at| &row[*at]));
-            if first && !row.contains(&Cell::Unchanged) {
-                self.encoder.first(row, &origin);
+            if let (true, Some(row)) = (first, self.whole(row)) {
+                self.encoder.first(&row, &origin);
                 self.counts.put += 1;
                 return Ok(());
             }
@@ -165,10 +207,22 @@ impl Loader {
             }
             Expected::Unknown => {
                 self.seen.is_first(key.0.iter());
-                self.encoder.again(&key, Some(&self.unknown(&key)), &origin);
+                self.encoder.again(&key, Some(&self.lost), &origin);
             }
         }
         Ok(())
+    }
+
+    /// The first row of its key, where nothing is missing from it. An event that leaves something missing may be followed by
+    /// one that says it.
+    fn whole<'r, 'c>(&self, row: &'r Row<'c>) -> Option<Cow<'r, Row<'c>>> {
+        match &self.start {
+            Some(start) => {
+                let begun = start.after(None, row.clone());
+                start.whole(begun).ok().map(Cow::Owned)
+            }
+            None => (!row.contains(&Cell::Unchanged)).then_some(Cow::Borrowed(row)),
+        }
     }
 
     /// Takes a part of the state that another shadow was in. All of it comes before the first record, and none of it is
@@ -200,15 +254,6 @@ impl Loader {
     /// keys seen are no longer kept.
     pub fn again_only(&mut self) {
         self.seen = KeySet::of_everything();
-    }
-
-    /// A row of which only the key is known.
-    fn unknown<'a>(&self, key: &Key<'a>) -> Row<'a> {
-        let mut row: Row<'a> = vec![Cell::Unchanged; self.mapping.columns.len()];
-        for (at, cell) in self.mapping.key.iter().zip(&key.0) {
-            row[*at] = cell.clone();
-        }
-        row
     }
 
     fn advance(&mut self, record: &Record<'_>) {
@@ -243,16 +288,11 @@ impl Loader {
 fn bookkeeping(version: &Version) -> Bookkeeping {
     Bookkeeping {
         offset: version.offset,
-        partition: version.partition,
+        partition: version.place(),
         lsn: version.rank.words[0],
-        clock: version.clock,
+        // A clock that was taken over says when something else was changed.
+        clock: version.clock.filter(|_| !version.is_borrowed()),
     }
-}
-
-/// What the thread that fills the loader brings back.
-struct Pass {
-    loader: Loader,
-    stopped: bool,
 }
 
 /// Reads the ranges into the shadow. Returns the loader for the next round, and whether the operator stopped it.
@@ -300,61 +340,6 @@ pub async fn restore(
     let counter = progress.counter();
     let fill = move |pipe: &Pipe| put_back((batches, &pace), next, loader, pipe, &counter, &stop);
     written(store, shadow, permit, fill).await
-}
-
-/// The way from the thread that fills the loader to the task that writes.
-struct Pipe {
-    send: mpsc::Sender<Loaded>,
-    /// Set once the writer has failed.
-    quit: Arc<AtomicBool>,
-}
-
-impl Pipe {
-    /// Sends what the loader has, when that is a batch; whether there is any use in going on.
-    fn flow(&self, loader: &mut Loader) -> bool {
-        let full = loader.encoder.bytes() >= fault::batch_bytes();
-        (!full || self.send.blocking_send(loader.take()).is_ok())
-            && !self.quit.load(Ordering::Relaxed)
-    }
-
-    /// Sends the rest.
-    fn end(&self, loader: &mut Loader) {
-        // A closed channel means that the writer failed; its own error is the one to show.
-        let _ = self.send.blocking_send(loader.take());
-    }
-}
-
-/// Runs `fill` on a thread of its own and writes the batches that it sends.
-async fn written(
-    store: &Store,
-    shadow: &Shadow,
-    permit: &WritePermit,
-    fill: impl FnOnce(&Pipe) -> Result<Pass> + Send + 'static,
-) -> Result<(Loader, bool)> {
-    let (send, mut receive) = mpsc::channel(limits::BATCHES_IN_FLIGHT);
-    let quit = Arc::new(AtomicBool::new(false));
-    let reader = {
-        let quit = Arc::clone(&quit);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || fill(&Pipe { send, quit }))?
-    };
-    let mut written = Ok(());
-    while let Some(Loaded { batch, mark }) = receive.recv().await {
-        written = store.append(permit, shadow, batch, &mark).await;
-        crate::crash_point!("load.appended");
-        if written.is_err() {
-            quit.store(true, Ordering::Relaxed);
-            break;
-        }
-    }
-    // The reader may be waiting for room in the channel.
-    drop(receive);
-    let pass = tokio::task::spawn_blocking(move || reader.join()).await?;
-    written?;
-    let pass =
-        pass.map_err(|_| super::Bug("the thread that reads the log panicked".to_owned()))??;
-    Ok((pass.loader, pass.stopped))
 }
 
 fn read(

@@ -25,11 +25,14 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-use crate::projection::decode::Source;
+use crate::projection::decode::events::{EventDecoder, Events};
+use crate::projection::decode::{AnyDecoder, Decoder, Settings, Source};
 use crate::projection::mapping::Mapping;
 use crate::projection::query::Query;
 use crate::projection::query::TouchedBy;
 use crate::projection::rule::Rule;
+use crate::projection::start::Start;
+use crate::projection::version::Guard;
 use crate::store::{Acts, Catalog, Relation, Store, TableName};
 use crate::stream::{Log, StreamError};
 use pace::Pace;
@@ -54,12 +57,22 @@ pub struct SourcePart {
     pub name: String,
     /// Its topic.
     pub topic: String,
-    /// Its table in the primary.
+    /// Its table in the primary; without a column where it carries events, which are of none.
     pub table: Catalog,
     /// The field that the playbook orders by.
     pub order_by: Option<String>,
     /// Epochs of the playbook: partition to first offset of the next one.
     pub epochs: Vec<BTreeMap<i32, i64>>,
+    /// How the connector that writes its topic was set up.
+    pub settings: Settings,
+}
+
+impl SourcePart {
+    /// Whether it is a table of the primary.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        !self.table.columns.is_empty()
+    }
 }
 
 /// A view, wired to the catalogs of both databases.
@@ -91,6 +104,15 @@ pub enum Origin {
         /// Former names of source columns, with their place among the mapping's source columns.
         former: Vec<(String, usize)>,
     },
+    /// Domain events of one source, folded. The columns that they fill come first in the mapping, in the order of theirs.
+    Events {
+        /// The source.
+        source: SourcePart,
+        /// What they do.
+        events: Events,
+        /// What the rows should be by the primary, where the playbook says how to ask it.
+        expected: Option<Expectation>,
+    },
     /// A SELECT over sources; the mapping begins at the columns that it gives.
     Query {
         /// The SELECT.
@@ -102,8 +124,68 @@ pub enum Origin {
     },
 }
 
+/// A SELECT over the primary that gives what the rows of a view of events should be.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Its text.
+    pub text: String,
+    /// Ids of the tables that it reads, as far as they are known.
+    pub tables: Vec<i64>,
+    /// How its rows become those that are compared; `None` while the primary does not answer.
+    pub mapping: Option<Mapping>,
+}
+
 impl View {
-    /// Its source as the decoder needs it; `None` for a query, whose rows are no records.
+    /// What reads its records; `None` for a query, whose rows are no records.
+    #[must_use]
+    pub fn decoder(&self, guard: Guard) -> Option<AnyDecoder> {
+        if let Origin::Events { events, .. } = &self.origin {
+            let decoder = EventDecoder::new(events.clone(), guard);
+            return Some(AnyDecoder::Events(Box::new(decoder)));
+        }
+        let decoder = Decoder::new(self.decoded()?, guard);
+        Some(AnyDecoder::Rows(Box::new(decoder)))
+    }
+
+    /// Where its rows begin; `None` where each record has all of its row.
+    #[must_use]
+    pub fn start(&self) -> Option<Start> {
+        let Origin::Events { events, .. } = &self.origin else {
+            return None;
+        };
+        let besides = self.mapping.columns.iter().skip(events.columns.len());
+        Some(events.start(besides.map(|t| t.column.clone())))
+    }
+
+    /// How a row of the primary becomes one that is compared.
+    #[must_use]
+    pub fn compared(&self) -> Mapping {
+        match &self.origin {
+            Origin::Events {
+                expected:
+                    Some(Expectation {
+                        mapping: Some(mapping),
+                        ..
+                    }),
+                ..
+            } => mapping.clone(),
+            _ => self.mapping.compared(),
+        }
+    }
+
+    /// Why it cannot be compared with the primary; `None` when it can.
+    #[must_use]
+    pub fn incomparable(&self) -> Option<String> {
+        let of_events = matches!(&self.origin, Origin::Events { expected: None, .. });
+        of_events.then(|| {
+            format!(
+                "view {} is made of events, and nothing says what its rows should be: give it `expected:`, a SELECT over the primary",
+                self.name
+            )
+        })
+    }
+
+    /// Its source as the decoder of rows needs it; `None` where its records are no rows, or its rows no records.
     #[must_use]
     pub fn decoded(&self) -> Option<Source> {
         match &self.origin {
@@ -112,8 +194,10 @@ impl View {
                 columns: self.mapping.source.clone(),
                 key: self.mapping.source_key.clone(),
                 former: former.clone(),
+                computed: computed(source, &self.mapping),
+                settings: source.settings.clone(),
             }),
-            Origin::Query { .. } => None,
+            Origin::Events { .. } | Origin::Query { .. } => None,
         }
     }
 
@@ -121,7 +205,9 @@ impl View {
     #[must_use]
     pub fn sources(&self) -> &[SourcePart] {
         match &self.origin {
-            Origin::Copy { source, .. } => std::slice::from_ref(source),
+            Origin::Copy { source, .. } | Origin::Events { source, .. } => {
+                std::slice::from_ref(source)
+            }
             Origin::Query { sources, .. } => sources,
         }
     }
@@ -131,6 +217,12 @@ impl View {
     pub fn relation(&self, store: &Store, table: impl Fn(&SourcePart) -> TableName) -> Relation {
         match &self.origin {
             Origin::Copy { source, .. } => Relation::Table(table(source)),
+            Origin::Events { expected, .. } => Relation::Query {
+                name: self.name.clone(),
+                text: expected
+                    .as_ref()
+                    .map_or_else(String::new, |e| e.text.clone()),
+            },
             Origin::Query { query, sources, .. } => {
                 let spelled = |name: &str| {
                     let source = sources.iter().find(|s| s.name == name);
@@ -143,6 +235,16 @@ impl View {
             }
         }
     }
+}
+
+/// The places of the columns that the source's table computes.
+fn computed(source: &SourcePart, mapping: &Mapping) -> Vec<usize> {
+    let is = |name: &str| source.table.column(name).is_some_and(|c| c.generated);
+    let columns = mapping.source.iter().enumerate();
+    columns
+        .filter(|(_, c)| is(&c.name))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// How far the log has the primary, as far as the playbook says.

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Refused;
 use crate::limits;
+use crate::projection::cast::CastError;
 use crate::projection::cell::Cell;
 use crate::projection::change::{Change, Key};
 use crate::projection::counts::Counts;
 use crate::projection::fold::{Conflict, Fold, Folded, Verdict};
+use crate::projection::start::Start;
 use crate::projection::text;
 use crate::projection::types::ColumnType;
 use crate::projection::version::{Order, Version};
@@ -22,7 +24,11 @@ use crate::store::Settled;
 #[derive(Clone)]
 pub struct Settler {
     fold: Fold,
+    start: Option<Start>,
     current: Option<Key<'static>>,
+    /// The newest truncate, and that which the shadow has been cleared of already.
+    truncated: Option<Version>,
+    cleared: Option<Version>,
     conflicts: Vec<(Key<'static>, Conflict)>,
     conflicting: u64,
     /// Keys whose row is incomplete: to be settled from the primary.
@@ -47,13 +53,24 @@ impl Settler {
     pub fn new(order: Order) -> Settler {
         Settler {
             fold: Fold::new(order),
+            start: None,
             current: None,
+            truncated: None,
+            cleared: None,
             conflicts: Vec::new(),
             conflicting: 0,
             incomplete: Vec::new(),
             settled: BTreeSet::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Settles domain events: a row begins there.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Settler {
+        self.fold = self.fold.beginning(start.clone());
+        self.start = start;
+        self
     }
 
     /// Goes on where the settler stopped that left this memo; `kinds` are the types of the key.
@@ -76,6 +93,17 @@ impl Settler {
         }
         self.settled = memo.settled.iter().map(read).collect::<Result<_>>()?;
         Ok(self)
+    }
+
+    /// Goes by the newest truncate that was read.
+    pub fn truncate(&mut self, newest: Option<Version>) {
+        self.truncated = newest;
+        self.fold.begin_at(newest);
+    }
+
+    /// The shadow has been cleared of what the newest truncate removed.
+    pub fn cleared(&mut self) {
+        self.cleared = self.truncated;
     }
 
     /// What another settler needs to go on from here.
@@ -110,9 +138,15 @@ impl Settler {
         verdict
     }
 
-    fn finish(&mut self, folded: Vec<Folded>) -> Vec<Settled> {
+    fn finish(&mut self, folded: Vec<Folded>) -> Result<Vec<Settled>, Refused> {
         let mut settled = Vec::with_capacity(folded.len());
-        for done in folded {
+        for mut done in folded {
+            if let Some(start) = &self.start
+                && let Some(row) = done.row.take()
+            {
+                let whole = start.whole(row).map_err(|wrong| unfit(&done, &wrong))?;
+                done.row = Some(whole);
+            }
             if done.is_incomplete() {
                 self.incomplete.push((done.key, done.version));
                 continue;
@@ -122,7 +156,7 @@ impl Settler {
                 None => Settled::Gone(done.key, done.version),
             });
         }
-        settled
+        Ok(settled)
     }
 
     /// Refuses when an order did not decide, naming keys.
@@ -138,11 +172,11 @@ impl Settler {
             reasons.push(match conflict {
                 Conflict::TwoPartitions { held, arriving } => format!(
                     "key {key} is in partitions {} (offset {}) and {} (offset {}), and the records carry no source position: nothing says which is newer",
-                    held.partition, held.offset, arriving.partition, arriving.offset
+                    held.place(), held.offset, arriving.place(), arriving.offset
                 ),
                 Conflict::EpochBreak { higher, later } => format!(
                     "key {key}: the record at partition {} offset {} is later by the source's clock than that at partition {} offset {}, but its source position is lower",
-                    later.partition, later.offset, higher.partition, higher.offset
+                    later.place(), later.offset, higher.place(), higher.offset
                 ),
             });
         }
@@ -162,7 +196,23 @@ impl Settler {
     }
 }
 
+/// Why the events of a key do not come to a row that its table takes.
+fn unfit(done: &Folded, wrong: &CastError) -> Refused {
+    let Version {
+        partition, offset, ..
+    } = done.version;
+    Refused::because(format!(
+        "the events of key {} up to offset {offset} of partition {partition} come to a row that the table does not take: {wrong}; \
+         correct `on:`, or let the column be NULL or larger",
+        done.key
+    ))
+}
+
 impl Settle for Settler {
+    fn truncated(&self) -> Option<Version> {
+        self.truncated.filter(|_| self.truncated != self.cleared)
+    }
+
     fn memo(&self) -> String {
         self.remembered()
     }
@@ -192,6 +242,6 @@ impl Settle for Settler {
         if end {
             self.decided()?;
         }
-        Ok(self.finish(folded))
+        Ok(self.finish(folded)?)
     }
 }

@@ -277,6 +277,10 @@ impl<'a> Folded<'a> {
         self.pipeline.catch_up().await?;
         self.derivation.renew(&mut self.pipeline).await?;
         for (view, shadow) in self.tables() {
+            if let Some(reason) = view.incomparable() {
+                outcome.undecided = Some(reason);
+                continue;
+            }
             self.pipeline
                 .stage(&format!("comparing {} with the primary", view.name))?;
             let comparison = self.comparison(view, shadow);

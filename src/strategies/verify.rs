@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::compare::Comparison;
 use super::lag::{self, Decided};
-use super::{Refused, SourcePart, Systems, View};
+use super::{Origin, Refused, SourcePart, Systems, View};
 use crate::limits;
 use crate::projection::diff::Kind;
 use crate::report::progress::Progress;
@@ -46,7 +46,20 @@ pub async fn refuse_same_table(systems: &Systems, view: &View) -> Result<()> {
     }
     let (primary, read_store) =
         tokio::try_join!(systems.primary.identity(), systems.read_store.identity())?;
-    let is_source = |source: &&SourcePart| source.table.id == view.table.id;
+    if primary.database == read_store.database
+        && let Origin::Events {
+            expected: Some(expected),
+            ..
+        } = &view.origin
+        && expected.tables.contains(&view.table.id)
+    {
+        let reason = format!(
+            "view {}: `expected:` reads {} itself, which is to be compared; write a SELECT over the tables of the primary",
+            view.name, view.table.table
+        );
+        return Err(Refused::because(reason).into());
+    }
+    let is_source = |source: &&SourcePart| source.is_table() && source.table.id == view.table.id;
     if primary.database == read_store.database
         && let Some(source) = view.sources().iter().find(is_source)
     {
@@ -90,6 +103,14 @@ async fn compare(
     options: Options,
     progress: &Progress,
 ) -> Result<ViewVerdict> {
+    if let Some(reason) = view.incomparable() {
+        return Ok(ViewVerdict {
+            view: view.name.clone(),
+            table: view.table.table.to_string(),
+            reasons: vec![reason],
+            ..ViewVerdict::default()
+        });
+    }
     refuse_same_table(systems, view).await?;
     let comparison = Comparison::new(systems, view);
     progress.stage(

@@ -18,6 +18,16 @@ pub enum StreamError {
         /// What to look at.
         hint: &'static str,
     },
+    /// The schema registry did not answer, let us not in, or is none.
+    #[error("cannot use the schema registry at {url}: {reason}; {hint}")]
+    Registry {
+        /// Its URL without the password.
+        url: String,
+        /// What was heard.
+        reason: String,
+        /// What to look at.
+        hint: &'static str,
+    },
     /// The cluster knows us and does not allow it.
     #[error(
         "Kafka does not allow {what}: {reason}; have the right granted to this user (READ and DESCRIBE on topics, DESCRIBE on groups)"

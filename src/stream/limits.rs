@@ -33,3 +33,22 @@ pub const LINE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Buffer in front of each archive file and behind its decompression.
 pub const FILE_BUFFER_BYTES: usize = 256 * 1024;
+
+/// How long one waits before a registry that does not answer is asked again; the last for every further time.
+pub const REGISTRY_PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(2_000),
+];
+
+/// The longest answer of a registry.
+pub const SCHEMA_ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Schemas that are kept …
+pub const SCHEMAS_MAX: usize = 1_000;
+
+/// … and the bytes of their texts.
+pub const SCHEMAS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Schemas that one refers to, directly or not.
+pub const SCHEMA_REFERENCES_MAX: usize = 200;

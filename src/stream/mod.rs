@@ -1,8 +1,9 @@
 //! The log: where records come from. Kafka, or an archive of recorded topics as files.
 //!
 //! Owns: connecting, reading ranges of partitions in arrival order, and the proof that nothing inside a
-//! range was skipped. Knows nothing of what the bytes mean, of databases or of the playbook; of the crate
-//! it imports only [`crate::projection::record`].
+//! range was skipped; and opening what is framed with the id of a schema, with the schemas that a registry has.
+//! Knows nothing of what the bytes mean, of databases or of the playbook; of the crate it imports only
+//! [`crate::projection::record`] and [`crate::projection::framed`].
 //! Everything here blocks: call it from a thread of its own, never from an async task.
 //! One more kind of log is one more folder beside `kafka/` and `archive/`, and one more arm below.
 
@@ -12,6 +13,7 @@ mod identity;
 mod kafka;
 pub mod limits;
 mod progress;
+mod registry;
 mod types;
 
 use std::convert::Infallible;
@@ -26,9 +28,14 @@ pub use error::ReadError;
 pub use error::StreamError;
 pub use kafka::Kafka;
 pub use kafka::KafkaConfig;
+pub use registry::Registry;
+pub use registry::RegistryConfig;
 pub use types::{
-    Cleanup, Extent, Group, GroupState, Member, Outcome, OwnedRecord, Peek, Range, Topic,
+    Cleanup, Extent, Group, GroupState, Member, Outcome, OwnedFrame, OwnedRecord, Peek, Range,
+    Topic,
 };
+
+use registry::Opener;
 
 /// A log that can be asked for its topics and read.
 #[derive(Debug)]
@@ -54,6 +61,9 @@ impl Log {
 
     /// Pushes every record of `ranges` into `each`, partitions interleaved, each partition in order.
     ///
+    /// What is framed with the id of a schema is opened if the log has a registry: see
+    /// [`crate::projection::record::Frame`].
+    ///
     /// Between two records of a partition nothing is missing: on Kafka a gap in a topic that is not compacted
     /// is read a second time, *before* the record behind it is handed out, to prove that it holds only
     /// transaction markers and aborted records. Ends early, with [`Outcome::stopped`], once `stop` is set, or
@@ -68,10 +78,25 @@ impl Log {
         stop: &AtomicBool,
         mut each: impl FnMut(&Record<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<Outcome, ReadError<E>> {
-        let each = |_: usize, record: &Record<'_>| each(record).map(Flow::from);
-        match self {
+        let mut opener = Opener::new(self.registry());
+        let each = |_: usize, record: &Record<'_>| {
+            let record = opener.open(record)?;
+            each(&record).map(Flow::from).map_err(ReadError::Sink)
+        };
+        let read = match self {
             Log::Kafka(kafka) => kafka.read(ranges, stop, kafka::Gaps::Prove, each),
             Log::Archive(archive) => archive.read(ranges, stop, each),
+        };
+        read.map_err(|error| match error {
+            ReadError::Stream(error) => ReadError::Stream(error),
+            ReadError::Sink(error) => error,
+        })
+    }
+
+    fn registry(&self) -> Option<&Registry> {
+        match self {
+            Log::Kafka(kafka) => kafka.registry.as_ref(),
+            Log::Archive(archive) => archive.registry.as_ref(),
         }
     }
 
@@ -99,10 +124,21 @@ impl Log {
     /// # Errors
     /// As [`Log::read`].
     pub fn peek(&self, ranges: &[Range], per_partition: usize) -> Result<Vec<Peek>, StreamError> {
-        match self {
+        let mut peeks = match self {
             Log::Kafka(kafka) => kafka.peek(ranges, per_partition),
             Log::Archive(archive) => archive.peek(ranges, per_partition),
+        }?;
+        let mut opener = Opener::new(self.registry());
+        for peek in &mut peeks {
+            for record in peek.first.iter_mut().chain(&mut peek.last) {
+                let open = |r: &Record<'_>| {
+                    let opened = opener.open(r)?;
+                    Ok::<_, StreamError>(OwnedRecord::of(&record.topic, &opened))
+                };
+                *record = record.lend(open)?;
+            }
         }
+        Ok(peeks)
     }
 
     /// For each partition the first offset whose record was written at `time_ms` (milliseconds since 1970) or later; its

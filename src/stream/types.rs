@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::projection::record::Frame;
 use crate::projection::record::Position;
 use crate::projection::record::Record;
 
@@ -111,6 +112,53 @@ pub struct OwnedRecord {
     pub value: Option<Vec<u8>>,
     /// The headers.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Whether the key came framed.
+    pub key_frame: OwnedFrame,
+    /// Whether the value came framed.
+    pub value_frame: OwnedFrame,
+}
+
+/// A [`Frame`] that owns what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OwnedFrame {
+    /// See [`Frame::None`].
+    #[default]
+    None,
+    /// See [`Frame::Opened`].
+    Opened {
+        /// The Connect schema.
+        schema: String,
+        /// The bytes as they came.
+        bytes: Vec<u8>,
+    },
+    /// See [`Frame::Sealed`].
+    Sealed {
+        /// Why it could not be opened.
+        problem: String,
+    },
+}
+
+impl OwnedFrame {
+    fn of(frame: Frame<'_>) -> OwnedFrame {
+        match frame {
+            Frame::None => OwnedFrame::None,
+            Frame::Opened { schema, bytes } => OwnedFrame::Opened {
+                schema: schema.to_owned(),
+                bytes: bytes.to_vec(),
+            },
+            Frame::Sealed { problem } => OwnedFrame::Sealed {
+                problem: problem.to_owned(),
+            },
+        }
+    }
+
+    fn lend(&self) -> Frame<'_> {
+        match self {
+            OwnedFrame::None => Frame::None,
+            OwnedFrame::Opened { schema, bytes } => Frame::Opened { schema, bytes },
+            OwnedFrame::Sealed { problem } => Frame::Sealed { problem },
+        }
+    }
 }
 
 impl OwnedRecord {
@@ -127,6 +175,8 @@ impl OwnedRecord {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
                 .collect(),
+            key_frame: OwnedFrame::of(record.key_frame),
+            value_frame: OwnedFrame::of(record.value_frame),
         }
     }
 
@@ -146,6 +196,8 @@ impl OwnedRecord {
             key: self.key.as_deref(),
             value: self.value.as_deref(),
             headers: &headers,
+            key_frame: self.key_frame.lend(),
+            value_frame: self.value_frame.lend(),
         })
     }
 }

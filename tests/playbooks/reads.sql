@@ -13,3 +13,7 @@ CREATE TABLE read.customer_orders (
     customer_id bigint, nth bigint, order_id bigint NOT NULL, placed timestamptz NOT NULL, items jsonb NOT NULL,
     PRIMARY KEY (customer_id, nth)
 );
+CREATE TABLE read.order_book (
+    order_id bigint PRIMARY KEY, customer_id bigint NOT NULL, state text NOT NULL, placed timestamptz NOT NULL, lines bigint NOT NULL,
+    total numeric(12, 2) NOT NULL, applied_offset bigint, memo text
+);

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use trueup::projection::cell::{Cell, Row};
 use trueup::projection::change::Key;
 use trueup::projection::counts::Counts;
-use trueup::projection::decode::{Decoder, Source};
+use trueup::projection::decode::{AnyDecoder, Decoder, Source};
 use trueup::projection::mapping::{From, Mapping, Target, Test, key_of};
 use trueup::projection::seen::Seen;
 use trueup::projection::types::{Column, ColumnType};
@@ -206,12 +206,14 @@ impl<'a> Case<'a> {
             columns: self.mapping.source.clone(),
             key: vec![0],
             former: Vec::new(),
+            computed: Vec::new(),
+            settings: Default::default(),
         };
         let guard = Guard::new(Order::Lsn, Vec::new());
         let encoder = self.store.encoder(&self.shadow);
         Load {
             loader: Loader::new(
-                Decoder::new(source, guard).after(seen),
+                AnyDecoder::Rows(Box::new(Decoder::new(source, guard).after(seen))),
                 self.mapping.clone(),
                 encoder,
                 64 << 20,

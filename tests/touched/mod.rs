@@ -198,6 +198,7 @@ impl Recorded {
                 table: systems.primary.catalog(&name(source)).await.unwrap(),
                 order_by: None,
                 epochs: Vec::new(),
+                settings: Default::default(),
             });
         }
         let table = systems

@@ -52,13 +52,16 @@ pub(super) async fn run(
     let mut wired = wiring::open(&common.playbook, &common.view, access).await?;
     common.pace.set(&mut wired, &stop);
     for view in &wired.views {
-        if let Origin::Query { .. } = view.origin {
-            return Err(Refused::because(format!(
-                "view {} is a query: a stretch of the log does not say its rows; rebuild it from a snapshot (--snapshot)",
-                view.name
-            ))
-            .into());
-        }
+        let of_what = match view.origin {
+            Origin::Copy { .. } => continue,
+            Origin::Query { .. } => "is a query",
+            Origin::Events { .. } => "is made of events, which build on those before them",
+        };
+        return Err(Refused::because(format!(
+            "view {} {of_what}: a stretch of the log does not say its rows; rebuild it from a snapshot (--snapshot)",
+            view.name
+        ))
+        .into());
     }
     let begin = match from {
         From::Offsets(written) => offsets::read("--from-offsets", written, &wired).await?,

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::table_name;
 use crate::limits;
-use crate::playbook::{Playbook, Problem, Source};
+use crate::playbook::{Format, Playbook, Problem, Source};
 use crate::projection::decode;
 use crate::projection::types::Column;
 use crate::snapshot::Place;
@@ -33,7 +33,8 @@ struct Known {
 pub(super) async fn tables(playbook: &Playbook, systems: &Systems) -> Result<Tables> {
     let mut tables = Tables::new();
     let (mut unknown, mut refusals) = (Vec::new(), Vec::new());
-    for source in &playbook.sources {
+    let of_rows = |s: &&Source| !matches!(s.format, Format::Events(_));
+    for source in playbook.sources.iter().filter(of_rows) {
         let mut known = Vec::new();
         known.extend(snapshot(&super::place(&playbook.snapshots)?, source)?);
         known.extend(topic(systems, source).await?);
@@ -122,7 +123,7 @@ async fn topic(systems: &Systems, source: &Source) -> Result<Option<Known>> {
     .await?;
     let records = peeked.into_iter().flat_map(|p| p.last).rev();
     for record in records {
-        let described = decode::described(record.key.as_deref(), record.value.as_deref());
+        let described = record.lend(decode::described);
         if let Some((columns, key)) = described {
             return Ok(Some(Known {
                 who: format!("the schema in topic {}", source.topic),
@@ -182,6 +183,7 @@ fn table(source: &Source, known: &[Known], store: &Store) -> Result<Catalog, Str
         column: column.clone(),
         has_default: false,
         generated: false,
+        is_list: false,
     };
     Ok(Catalog {
         table: table_name(&source.table),

@@ -36,7 +36,7 @@ pub(super) async fn check(systems: &Systems, views: &[View]) -> Result<()> {
     }
     for view in views {
         let captured = systems.read_store.is_captured(&view.table).await?;
-        for source in view.sources().iter().filter(|_| captured) {
+        for source in view.sources().iter().filter(|s| captured && s.is_table()) {
             if !systems.primary.is_captured(&source.table).await? {
                 return Err(Refused::because(format!(
                     "{HINT}: {} of the read store is published to a replication slot, as a primary's table is, and {} of the primary is not",

@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result};
 use crate::limits;
 pub(super) use crate::playbook::Problems;
 use crate::playbook::{
-    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, LagMax,
-    Log as WrittenLog, Playbook, Snapshots,
+    self, Applied as Written, Captured as WrittenCaptured, DatabaseKind, DatabaseUrl, Format,
+    LagMax, Log as WrittenLog, Playbook, Snapshots,
 };
+use crate::projection::decode::Settings;
 use crate::snapshot::Place;
 use crate::store::down::Down;
 use crate::store::{Access, Acts, Store, StoreError, TableName};
@@ -20,9 +21,11 @@ use crate::strategies::bounds::Bound;
 use crate::strategies::replay::{Cutover, Pausing};
 use crate::strategies::{Applied, Captured, OpenLog, SourcePart, Systems, View};
 use crate::stream::{Archive, ArchiveConfig, Kafka, KafkaConfig, Log};
+use crate::stream::{Registry, RegistryConfig};
 
 mod absent;
 mod derived;
+mod events;
 mod exchanged;
 pub(super) mod init;
 mod query;
@@ -71,6 +74,7 @@ pub(super) struct Wired {
 pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<Wired> {
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
     let queries = query::parse(&playbook)?;
+    none_or(settings_problems(&playbook))?;
     let systems = systems(&playbook, purpose).await?;
     let is_down = systems.primary.down().is_some();
     let absent = if is_down {
@@ -262,8 +266,18 @@ fn down(error: anyhow::Error) -> Result<Store> {
 
 /// Opening a log may wait for a broker, so it is done when the log is first needed, and off the task.
 fn log(playbook: &Playbook) -> OpenLog {
-    let written = playbook.log.clone();
+    let (written, registry) = (playbook.log.clone(), playbook.registry.clone());
+    // Of all formats, events alone look at headers.
+    let is_of_events = |s: &playbook::Source| matches!(s.format, Format::Events(_));
+    let with_headers = playbook.sources.iter().any(is_of_events);
     Box::new(move || {
+        let registry = registry.as_ref().map(|url| {
+            Registry::open(&RegistryConfig {
+                url: url.expose().to_owned(),
+                shown: url.to_string(),
+            })
+        });
+        let registry = registry.transpose()?;
         Ok(match &written {
             WrittenLog::Kafka {
                 brokers,
@@ -274,19 +288,24 @@ fn log(playbook: &Playbook) -> OpenLog {
                     .iter()
                     .map(|(k, v)| (k.clone(), v.clone()))
                     .collect();
-                // No format of this version looks at headers.
-                Log::Kafka(
-                    Kafka::open(KafkaConfig {
-                        brokers: brokers.clone(),
-                        properties,
-                    })?
-                    .without_headers(),
-                )
+                let kafka = Kafka::open(KafkaConfig {
+                    brokers: brokers.clone(),
+                    properties,
+                })?;
+                let kafka = if with_headers {
+                    kafka
+                } else {
+                    kafka.without_headers()
+                };
+                Log::Kafka(kafka.with_registry(registry))
             }
-            WrittenLog::Archive(files) => Log::Archive(Archive::open(ArchiveConfig {
-                files: files.clone(),
-                compacted: false,
-            })?),
+            WrittenLog::Archive(files) => Log::Archive(
+                Archive::open(ArchiveConfig {
+                    files: files.clone(),
+                    compacted: false,
+                })?
+                .with_registry(registry),
+            ),
         })
     })
 }
@@ -356,7 +375,26 @@ async fn source_part(sides: &Sides<'_>, name: &str) -> Result<SourcePart, anyhow
         table,
         order_by: source.order_by.clone(),
         epochs: source.epochs.clone(),
+        // What is wrong in them was said before anything was opened.
+        settings: Settings::of(&source.debezium).unwrap_or_default(),
     })
+}
+
+/// Properties of connectors that mean nothing here.
+fn settings_problems(playbook: &Playbook) -> Vec<playbook::Problem> {
+    let of = |source: &playbook::Source| {
+        let bad = Settings::of(&source.debezium).err().unwrap_or_default();
+        let path = format!("sources.{}.debezium", source.name);
+        let line = source.line;
+        bad.into_iter().map(move |bad| playbook::Problem {
+            file: playbook.file.clone(),
+            line,
+            path: format!("{path}.{}", bad.property),
+            what: bad.what,
+            fix: bad.fix,
+        })
+    };
+    playbook.sources.iter().flat_map(of).collect()
 }
 
 /// Problems as an error, when there are any.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Sides, derived, none_or, source_part, table_name};
+use super::{Sides, derived, events, none_or, source_part, table_name};
 use crate::playbook::{Origin, Playbook, Problem, Scalar, Test as WrittenTest, View, ViewKind};
 use crate::projection::cell::Cell;
 use crate::projection::mapping::{From, Mapping, Target, Test};
@@ -46,6 +46,7 @@ pub(super) async fn wire(sides: &Sides<'_>, asked: &[String]) -> Result<Vec<Wire
                 };
                 derived::wire(&parts, &mut problems).await?
             }
+            (ViewKind::Events { .. }, _) => events::wire(sides, view, &mut problems).await?,
             _ => copy(sides, view, &mut problems).await?,
         };
         views.extend(wired);
@@ -363,7 +364,7 @@ pub(super) fn test(written: &WrittenTest, kind: &ColumnType) -> Result<Test, Str
     })
 }
 
-fn scalar(value: &Scalar, kind: &ColumnType) -> Result<Cell<'static>, String> {
+pub(super) fn scalar(value: &Scalar, kind: &ColumnType) -> Result<Cell<'static>, String> {
     let written = match value {
         Scalar::Null => return Ok(Cell::Null),
         Scalar::Bool(b) => b.to_string(),
@@ -376,7 +377,7 @@ fn scalar(value: &Scalar, kind: &ColumnType) -> Result<Cell<'static>, String> {
 }
 
 /// The names that a table has, for a fix.
-fn names(table: &Catalog) -> String {
+pub(super) fn names(table: &Catalog) -> String {
     let names: Vec<&str> = table
         .columns
         .iter()

@@ -7,8 +7,6 @@ use crate::playbook::shape::Field;
 
 /// What cannot be done yet.
 pub(in crate::playbook) enum Later {
-    /// `format: events`, and what belongs to it.
-    Events,
     /// `heartbeat:`
     Heartbeat,
     /// `mysql://`
@@ -18,7 +16,6 @@ pub(in crate::playbook) enum Later {
 impl Later {
     pub(in crate::playbook) fn what(&self) -> &'static str {
         match self {
-            Self::Events => "domain events are not supported by this version",
             Self::Heartbeat => "heartbeats are not supported by this version",
             Self::Mysql => "MySQL and MariaDB are not supported by this version",
         }
@@ -26,7 +23,6 @@ impl Later {
 
     pub(in crate::playbook) fn fix(&self) -> &'static str {
         match self {
-            Self::Events => "take it out; `format: debezium` is read",
             Self::Heartbeat => "name the connector's replication slot: `{ slot: name }`",
             Self::Mysql => "PostgreSQL and SQLite are",
         }

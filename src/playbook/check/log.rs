@@ -4,14 +4,38 @@ use super::later::Later;
 use super::reader::Reader;
 use crate::playbook::checked::{Applied, Captured, Log, Scalar};
 use crate::playbook::raw;
-use crate::playbook::secret::Properties;
+use crate::playbook::secret::{Properties, RegistryUrl};
 use crate::playbook::shape::{Field, Section};
 
-/// Where records come from.
-pub(super) fn log(reader: &mut Reader<'_>, field: Field<Section<raw::Log>>) -> Option<Log> {
+/// Where records come from, and the registry of the schemas that they are framed with.
+pub(super) fn log(
+    reader: &mut Reader<'_>,
+    field: Field<Section<raw::Log>>,
+) -> (Option<Log>, Option<RegistryUrl>) {
     let fix = "write `kafka: { brokers: … }` or `archive: [files]`";
-    let raw = reader.need("log", field, fix)?;
-    let raw = reader.open("log", raw);
+    let Some(raw) = reader.need("log", field, fix) else {
+        return (None, None);
+    };
+    let mut raw = reader.open("log", raw);
+    let registry = registry(reader, std::mem::take(&mut raw.registry));
+    (place(reader, raw, fix), registry)
+}
+
+fn registry(reader: &mut Reader<'_>, field: Field<Section<raw::Registry>>) -> Option<RegistryUrl> {
+    let raw = reader.section("log.registry", field)?;
+    let path = "log.registry.url";
+    let fix = "write http://host:port or https://user:password@host/path, percent-encoded (`@` is %40, `/` %2F)";
+    let text = reader.need_text(path, raw.url, fix)?;
+    match RegistryUrl::parse(&text) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            reader.problem(path, error.to_string(), fix);
+            None
+        }
+    }
+}
+
+fn place(reader: &mut Reader<'_>, raw: raw::Log, fix: &str) -> Option<Log> {
     let written = [
         ("kafka", raw.kafka.is_written()),
         ("archive", raw.archive.is_written()),

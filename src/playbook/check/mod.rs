@@ -3,6 +3,7 @@
 //! problem never hides another.
 
 mod compare;
+mod events;
 mod later;
 mod log;
 mod query;
@@ -17,7 +18,10 @@ use serde_yaml::Value;
 
 pub(super) use self::later::Later;
 use self::reader::Reader;
-use super::checked::{Bound, Cutover, Database, Limits, Playbook, Scalar, Snapshots, Test, View};
+use super::checked::{
+    Bound, Cutover, Database, Format, Limits, Playbook, Scalar, Snapshots, Source, Test, View,
+    ViewKind,
+};
 use super::marks::Marks;
 use super::problem::Findings;
 use super::raw;
@@ -50,7 +54,7 @@ pub(super) fn playbook(
     let name = name(reader, raw.name);
     let primary = primary(reader, raw.primary);
     let read_store = read_store(reader, raw.read_store);
-    let log = log::log(reader, raw.log);
+    let (log, registry) = log::log(reader, raw.log);
     let captured = log::captured(reader, raw.captured);
     let applied = log::applied(reader, raw.applied);
     let sources = reader.need_entries(
@@ -70,6 +74,9 @@ pub(super) fn playbook(
         })
     });
     let views = views(reader, raw.views, &names);
+    if let (Some(sources), Some(views)) = (&sources, &views) {
+        of_one_kind(reader, sources, views);
+    }
     let cutover = cutover(reader, raw.cutover);
     let limits = limits(reader, raw.limits);
     let staging = staging(reader, raw.staging);
@@ -81,6 +88,7 @@ pub(super) fn playbook(
         primary: primary?,
         read_store: read_store?,
         log: log?,
+        registry,
         captured,
         applied: applied?,
         sources: sources?,
@@ -226,6 +234,35 @@ fn views(
         }
     }
     Some(views)
+}
+
+/// A view that says what events do is made of events, and no other is.
+fn of_one_kind(reader: &mut Reader<'_>, sources: &[Source], views: &[View]) {
+    for view in views {
+        let (from, of_events) = match &view.kind {
+            ViewKind::Copy { from, .. } => (from, false),
+            ViewKind::Events { from, .. } => (from, true),
+            ViewKind::Query { .. } => continue,
+        };
+        let source = sources.iter().find(|s| s.name == *from);
+        let carries_events = source.is_some_and(|s| matches!(s.format, Format::Events(_)));
+        let path = format!("views.{}.from", view.name);
+        match (of_events, carries_events) {
+            (true, false) => {
+                let what = format!("`{from}` carries rows, and `on:` says what events do");
+                reader.problem(
+                    &path,
+                    what,
+                    "add `format: events` to the source, or take out `on:`",
+                );
+            }
+            (false, true) => {
+                let what = format!("`{from}` carries events, which are no rows to be copied");
+                reader.problem(&path, what, "say with `on:` what each type of event does");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn cutover(reader: &mut Reader<'_>, field: Field<Section<raw::Cutover>>) -> Option<Cutover> {

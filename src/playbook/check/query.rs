@@ -82,7 +82,7 @@ fn touched_by(
 }
 
 /// The text, the file that it is in if that is another one, and its line there.
-fn text(
+pub(super) fn text(
     reader: &mut Reader<'_>,
     path: &str,
     field: Field<raw::Query>,

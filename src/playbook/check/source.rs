@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::later::Later;
+use super::events;
 use super::reader::Reader;
 use crate::playbook::checked::{Format, Scalar, Source, TableName};
 use crate::playbook::problem::did_you_mean;
@@ -14,15 +14,22 @@ pub(super) fn source(
     reader: &mut Reader<'_>,
     path: &str,
     name: &str,
-    raw: raw::Source,
+    mut raw: raw::Source,
 ) -> Option<Source> {
     let at = |key: &str| format!("{path}.{key}");
+    let form = raw.take_form();
     let topic = reader.need_text(
         &at("topic"),
-        raw.topic,
+        std::mem::take(&mut raw.topic),
         "name the topic that carries the table",
     );
+    let format = format(reader, path, std::mem::take(&mut raw.format), form);
+    let is_of_events = matches!(format, Some(Format::Events(_)));
+    if is_of_events {
+        events::no_rows(reader, path, &raw);
+    }
     let table = match (&raw.table, &topic) {
+        (_, topic) if is_of_events => topic.clone().map(|name| TableName { schema: None, name }),
         (Field::Missing, Some(topic)) => table_of_topic(reader, path, topic),
         (Field::Missing, None) => None,
         _ => {
@@ -30,10 +37,6 @@ pub(super) fn source(
             written.and_then(|table| reader.table(&at("table"), &table))
         }
     };
-    let format = format(reader, &at("format"), raw.format);
-    if format.is_some() {
-        reader.later_key(&at("on"), &raw.on, &Later::Events);
-    }
     let order_by = reader.text(&at("order_by"), raw.order_by);
     let epochs = reader.get(&at("epochs"), raw.epochs).unwrap_or_default();
     let epochs = epochs.into_iter().enumerate().map(|(nth, epoch)| {
@@ -43,6 +46,7 @@ pub(super) fn source(
     });
     let epochs: Vec<Option<BTreeMap<i32, i64>>> = epochs.collect();
     let types = types(reader, &at("types"), raw.types);
+    let debezium = properties(reader, &at("debezium"), raw.debezium);
     let key = reader.get(&at("key"), raw.key);
     let key = key.map(|key| reader.texts(&at("key"), key));
     Some(Source {
@@ -52,6 +56,7 @@ pub(super) fn source(
         format: format?,
         order_by,
         epochs: epochs.into_iter().collect::<Option<_>>()?,
+        debezium: debezium?,
         types: types?,
         key: match key {
             Some(key) => Some(key?),
@@ -74,6 +79,27 @@ fn types(
     })
 }
 
+/// Property → value; what they mean is for the engine to say.
+fn properties(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Entries<Scalar>>,
+) -> Option<Vec<(String, String)>> {
+    let entries = reader.get(path, field).unwrap_or_default();
+    reader.each(path, entries, |reader, path, property, value| {
+        let text = match value {
+            Scalar::Bool(is) => is.to_string(),
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Number(text) | Scalar::Text(text) => text,
+            Scalar::Null => {
+                reader.problem(path, "is empty", "write a value, or leave the key out");
+                return None;
+            }
+        };
+        Some((property.to_owned(), text))
+    })
+}
+
 /// `prefix.schema.table` or `prefix.table`, as Debezium names topics; a prefix may have dots.
 fn table_of_topic(reader: &mut Reader<'_>, path: &str, topic: &str) -> Option<TableName> {
     let parts: Vec<&str> = topic.split('.').collect();
@@ -89,19 +115,29 @@ fn table_of_topic(reader: &mut Reader<'_>, path: &str, topic: &str) -> Option<Ta
     reader.table(&format!("{path}.topic"), &table)
 }
 
-fn format(reader: &mut Reader<'_>, path: &str, field: Field<Text>) -> Option<Format> {
-    if !field.is_written() {
-        return Some(Format::Debezium);
-    }
-    match reader.text(path, field)?.as_str() {
-        "debezium" => return Some(Format::Debezium),
-        "events" => reader.later(path, &Later::Events),
+fn format(
+    reader: &mut Reader<'_>,
+    path: &str,
+    field: Field<Text>,
+    form: raw::Form,
+) -> Option<Format> {
+    let at = format!("{path}.format");
+    let word = match field.is_written() {
+        true => reader.text(&at, field)?,
+        false => "debezium".to_owned(),
+    };
+    match word.as_str() {
+        "debezium" => {
+            events::no_events(reader, path, &form);
+            Some(Format::Debezium)
+        }
+        "events" => events::form(reader, path, form).map(Format::Events),
         other => {
             let what = format!("`{other}` is no format");
-            reader.problem(path, what, did_you_mean(other, &["debezium", "events"]));
+            reader.problem(&at, what, did_you_mean(other, &["debezium", "events"]));
+            None
         }
     }
-    None
 }
 
 /// Partition → first offset of the next epoch.

@@ -1,7 +1,7 @@
 //! Checks one view.
 
 use super::compare;
-use super::later::Later;
+use super::events;
 use super::query;
 use super::reader::Reader;
 use crate::playbook::checked::{Origin, Scalar, Test, View, ViewKind};
@@ -19,7 +19,11 @@ pub(super) fn view(
     sources: &[&str],
 ) -> Option<View> {
     let at = |key: &str| format!("{path}.{key}");
-    reader.later_key(&at("expected"), &raw.expected, &Later::Events);
+    let is_of_events = raw.on.is_written();
+    if raw.expected.is_written() && !is_of_events {
+        let what = "only a view that is made of events needs to be told";
+        reader.problem(&at("expected"), what, "take it out");
+    }
     let table = match std::mem::take(&mut raw.table) {
         Field::Missing => reader.table(path, name),
         written => {
@@ -30,7 +34,10 @@ pub(super) fn view(
     let key = std::mem::take(&mut raw.key);
     let key = reader.need(&at("key"), key, "list the columns that name a row");
     let key = key.and_then(|key| reader.texts(&at("key"), key));
-    let columns = reader.get(&at("columns"), std::mem::take(&mut raw.columns));
+    let columns = match is_of_events {
+        true => None,
+        false => reader.get(&at("columns"), std::mem::take(&mut raw.columns)),
+    };
     let columns = columns.map(|written| columns_of(reader, &at("columns"), written));
     let compare = std::mem::take(&mut raw.compare);
     let (key_known, columns_known) = (key.as_deref().unwrap_or(&[]), columns.as_deref());
@@ -44,7 +51,9 @@ pub(super) fn view(
         is_query,
     );
     let scope = reader.text(&at("scope"), std::mem::take(&mut raw.scope));
-    let kind = if is_query {
+    let kind = if is_of_events {
+        events::view(reader, path, raw, key_known, sources)
+    } else if is_query {
         query::query(reader, path, raw, key_known, columns, sources)
     } else {
         copy(reader, path, raw, key_known, columns, sources)
@@ -104,7 +113,7 @@ pub(super) fn filter(
     })
 }
 
-fn from(
+pub(super) fn from(
     reader: &mut Reader<'_>,
     path: &str,
     field: Field<Text>,
@@ -216,7 +225,7 @@ const SPECIAL: &[&str] = &[
     "@foreign",
 ];
 
-fn special(word: &str) -> Option<Origin> {
+pub(super) fn special(word: &str) -> Option<Origin> {
     match word {
         "@offset" => Some(Origin::Offset),
         "@partition" => Some(Origin::Partition),

@@ -101,7 +101,9 @@ fn counted_right(draft: &Draft) {
 fn copied(view: &View) -> (&str, Option<&[(String, Origin)]>) {
     match &view.kind {
         ViewKind::Copy { from, columns, .. } => (from, columns.as_deref()),
-        ViewKind::Query { .. } => panic!("a draft has copies only: {view:?}"),
+        ViewKind::Events { .. } | ViewKind::Query { .. } => {
+            panic!("a draft has copies only: {view:?}")
+        }
     }
 }
 

@@ -124,7 +124,7 @@ fn everything_wrong_with_a_query_view_is_said() {
     books/shop.yaml:18: views.accounts_copy.from: `query` and `from` exclude each other; keep one of them
     books/shop.yaml:19: views.accounts_copy.where: `query` and `where` exclude each other; write it into the query's own WHERE
     books/shop.yaml:20: views.accounts_copy.as_of: `2024-01-31` is no timestamp; write it with its zone: 2024-01-31T12:00:00Z
-    books/shop.yaml:21: views.accounts_copy.staging: is no key of a playbook; known here: table, key, from, where, columns, scope, query, as_of, compare, touched_by, expected
+    books/shop.yaml:21: views.accounts_copy.staging: is no key of a playbook; known here: table, key, from, where, columns, scope, query, as_of, compare, touched_by, on, expected
     books/shop.yaml:17: views.accounts_copy.query.file: cannot read books/no/such.sql: No such file or directory (os error 2); it is looked for beside the playbook
     books/shop.yaml:18: views.accounts_copy.columns.a: `a` is filled by the query, which names its columns itself; list only what the query does not give: "@default" or "@foreign"
     books/shop.yaml:19: views.accounts_copy.columns.id: the key column `id` is not filled by the query; take it out here, and select it

@@ -1,19 +1,24 @@
-//! Debezium's JSON change records, bare or with an embedded schema.
+//! Debezium's JSON change records: bare or with an embedded schema, whole or flattened.
 
 use std::collections::HashMap;
 
 use serde::de::DeserializeSeed;
 
-use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Names, Slots, SourceBlock};
+use super::encoding::{self, Encoding};
+use super::envelope::{Envelope, EnvelopeSeed, KeySeed, Names, Slots};
+use super::flat::{Added, FlatSeed};
+use super::framed;
+use super::peek;
+use super::placeholder::Placeholder;
 use super::schema::SchemaCache;
-use super::value::{self, Encoding};
+use super::value::{self, Around, Unread};
 use super::{DecodeError, Decoded, Ignored, Source, order_word};
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Key, Op};
-use crate::projection::record::{Position, Record};
+use crate::projection::record::{Frame, Position, Record};
 use crate::projection::seen::Seen;
 use crate::projection::types::Column;
-use crate::projection::version::{Guard, Identity, Order, Stamp};
+use crate::projection::version::{Guard, Order, Stamp, Version};
 
 /// Reads the records of one source, in the order of each partition.
 #[derive(Debug)]
@@ -22,34 +27,50 @@ pub struct Decoder {
     guard: Guard,
     names: Names,
     key_names: Names,
+    /// The same where schemas allow only some characters in a name.
+    adjusted: (Names, Names),
     encodings: Vec<Encoding>,
     key_encodings: Vec<Encoding>,
+    /// The columns in which a NULL may stand for a value that an update did not touch.
+    doubtful: Vec<bool>,
+    placeholder: Placeholder,
+    /// Where records are flattened, what was added to them.
+    added: Option<Added>,
     value_schema: SchemaCache,
     key_schema: SchemaCache,
     /// The key of the delete read last in each partition, until another record follows it there.
     deleted: HashMap<i32, Vec<u8>>,
+    /// The newest truncate.
+    truncated: Option<Version>,
 }
 
 impl Decoder {
     /// A decoder that stamps changes by `guard`.
     #[must_use]
     pub fn new(source: Source, guard: Guard) -> Decoder {
-        let bare = |c: &Column| Encoding::bare(&c.kind);
+        let settings = &source.settings;
+        let bare = |c: &Column| Encoding::bare(&c.kind, settings);
+        let doubtful = |c: &Column| encoding::null_may_be_unchanged(&c.kind, settings);
         Decoder {
             names: Names {
                 now: source.columns.iter().map(|c| c.name.clone()).collect(),
                 former: source.former.clone(),
             },
             key_names: key_names(&source),
+            adjusted: framed::names(&source),
             encodings: source.columns.iter().map(bare).collect(),
             key_encodings: source
                 .key
                 .iter()
                 .map(|i| bare(&source.columns[*i]))
                 .collect(),
+            doubtful: source.columns.iter().map(doubtful).collect(),
+            placeholder: Placeholder::new(&settings.unavailable),
+            added: settings.flattened.as_ref().map(Added::new),
             value_schema: SchemaCache::default(),
             key_schema: SchemaCache::default(),
             deleted: HashMap::new(),
+            truncated: None,
             source,
             guard,
         }
@@ -65,6 +86,7 @@ impl Decoder {
         };
         seen.deleted = self.deleted.iter().filter_map(text).collect();
         seen.deleted.sort();
+        seen.truncated = self.truncated;
         seen
     }
 
@@ -76,7 +98,14 @@ impl Decoder {
         self.deleted = deleted
             .map(|(partition, key)| (*partition, key.clone().into_bytes()))
             .collect();
+        self.truncated = seen.truncated;
         self
+    }
+
+    /// The newest truncate so far: no change older than it counts.
+    #[must_use]
+    pub fn truncated(&self) -> Option<Version> {
+        self.truncated
     }
 
     /// Pushes the changes of a record.
@@ -89,6 +118,7 @@ impl Decoder {
         out: &mut Vec<Change<'a>>,
     ) -> Result<Decoded, DecodeError> {
         let at = record.at;
+        framed::opened(record)?;
         let after_delete = self.take_deleted(record);
         let Some(bytes) = record.value else {
             if after_delete {
@@ -96,37 +126,99 @@ impl Decoder {
             }
             return self.push(record, Op::Delete, &Stamp::default(), out);
         };
-        let envelope = read_envelope(at, bytes, &self.names)?;
+        let mut envelope = self.envelope(at, bytes, record.value_frame)?;
+        envelope.schema = record.value_frame.schema().or(envelope.schema);
         if envelope.null {
             return self.push(record, Op::Delete, &Stamp::default(), out);
         }
-        let op = envelope.op.as_deref().ok_or_else(|| {
-            let hint = "trueup reads Debezium's full change records; is the topic flattened, or no Debezium topic?";
-            DecodeError::new(at, "it has no `op`, so it is no Debezium change record", hint)
-        })?;
-        let stamp = stamp(&envelope, self.guard.order());
-        match op {
-            "c" | "u" | "r" => self.put(record, &envelope, stamp, out),
-            "d" => {
+        let stamp = peek::stamp(&envelope, self.guard.order());
+        match envelope.op.as_deref() {
+            Some("c" | "u" | "r") => self.put(record, &envelope, stamp, out),
+            None if envelope.flat => self.put(record, &envelope, stamp, out),
+            Some("d") => {
                 let done = self.push(record, Op::Delete, &stamp, out)?;
                 self.deleted
                     .insert(at.partition, record.key.unwrap_or_default().to_vec());
                 Ok(done)
             }
-            "m" => Ok(Decoded::Ignored(Ignored::Message)),
-            "t" => Err(DecodeError::new(
-                at,
-                "it truncates the table, which this version cannot replay",
-                "verify tells what the truncate left behind; reconcile instead",
-            )),
-            other => {
+            Some("m") => Ok(Decoded::Ignored(Ignored::Message)),
+            Some("t") => self.truncate(record, &stamp, out),
+            Some(other) => {
                 let shown: String = other.chars().take(20).collect();
                 Err(DecodeError::new(
                     at,
                     format!("unknown op {shown:?}"),
-                    "known are c, u, d, r and m",
+                    "known are c, u, d, r, t and m",
                 ))
             }
+            None => match envelope.keys.kind() {
+                Some(kind) => Ok(Decoded::Ignored(kind)),
+                None => Err(self.no_op(at)),
+            },
+        }
+    }
+
+    fn envelope<'a>(
+        &self,
+        at: Position<'_>,
+        bytes: &'a [u8],
+        frame: Frame<'_>,
+    ) -> Result<Envelope<'a>, DecodeError> {
+        let text = utf8(at, bytes, "value")?;
+        let names = self.names_in(frame);
+        if let Some(added) = &self.added {
+            let flat = parse(at, text, FlatSeed { names, added })?;
+            // What the transformation does not flatten, it lets pass as it is.
+            if flat.flat || flat.null {
+                return Ok(flat);
+            }
+        }
+        parse(at, text, EnvelopeSeed { names })
+    }
+
+    fn no_op(&self, at: Position<'_>) -> DecodeError {
+        let hint = if self.added.is_some() {
+            "it has none of the source's columns either; is this the topic of another table?"
+        } else {
+            "trueup reads Debezium's full change records; if ExtractNewRecordState flattens them, say so in the source's \
+             `debezium: { flattened: true }`"
+        };
+        let problem = "it has no `op`, so it is no Debezium change record";
+        DecodeError::new(at, problem, hint)
+    }
+
+    /// Every row of an older version is gone. Which those are, only a position can say.
+    fn truncate<'a>(
+        &mut self,
+        record: &Record<'a>,
+        stamp: &Stamp<'_>,
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<Decoded, DecodeError> {
+        if stamp.words.is_none() && *self.guard.order() != Order::Offset {
+            return Err(DecodeError::new(
+                record.at,
+                format!(
+                    "it truncates the table, and carries no {} to say which rows were there before",
+                    self.guard.order()
+                ),
+                "leave `order_by:` out or name a field of the source block, such as `source.lsn`; or reconcile instead",
+            ));
+        }
+        let version = self.guard.version(record.at, stamp)?;
+        self.truncated = self.truncated.max(Some(version));
+        out.push(Change {
+            key: Key(Vec::new()),
+            version,
+            op: Op::Truncate,
+        });
+        Ok(Decoded::Changes(1))
+    }
+
+    /// The columns by the names that such a value has for them.
+    fn names_in(&self, frame: Frame<'_>) -> &Names {
+        match frame {
+            Frame::Opened { .. } => &self.adjusted.0,
+            _ => &self.names,
         }
     }
 
@@ -154,16 +246,13 @@ impl Decoder {
                 "",
             ));
         }
-        let row = self.row(at, envelope)?;
+        let Some(row) = self.row(record, envelope)? else {
+            return self.push(record, Op::Lost, &stamp, out);
+        };
         if let Order::Field(name) = self.guard.order()
-            && let Some(cell) = self
-                .names
-                .now
-                .iter()
-                .position(|n| n == name)
-                .map(|i| &row[i])
+            && let Some((place, _)) = self.names.slot(name)
         {
-            stamp.words = order_word(cell).map(|w| [w, 0, 0]);
+            stamp.words = order_word(&row[place]).map(|w| [w, 0, 0]);
         }
         self.push(record, Op::Put(row), &stamp, out)
     }
@@ -177,32 +266,51 @@ impl Decoder {
     ) -> Result<Decoded, DecodeError> {
         let version = self.guard.version(record.at, stamp)?;
         let key = self.key(record, &op)?;
+        let mut op = op;
+        if let Op::Put(row) = &mut op {
+            // A row that leaves its key out has it all the same.
+            for (at, cell) in self.source.key.iter().zip(&key.0) {
+                row[*at].clone_from(cell);
+            }
+        }
         out.push(Change { key, version, op });
         Ok(Decoded::Changes(1))
     }
 
+    /// The row; `None` when the connector is known not to have written it as it is.
     fn row<'a>(
         &mut self,
-        at: Position<'_>,
+        record: &Record<'_>,
         envelope: &Envelope<'a>,
-    ) -> Result<Row<'a>, DecodeError> {
+    ) -> Result<Option<Row<'a>>, DecodeError> {
+        let at = record.at;
         let columns: Vec<&Column>;
         let encodings = match envelope.schema {
             Some(schema) => {
                 columns = self.source.columns.iter().collect();
+                let row = (!envelope.flat).then_some("after");
+                let names = match record.value_frame {
+                    Frame::Opened { .. } => &self.adjusted.0,
+                    _ => &self.names,
+                };
                 self.value_schema
-                    .encodings(schema, Some("after"), &columns)
+                    .encodings(schema, row, (&columns, names), &self.source.settings)
                     .map_err(|e| DecodeError::new(at, e, ""))?
             }
             None => &self.encodings,
         };
-        cells(
+        let around = Around {
+            placeholder: &self.placeholder,
+            snapshot: peek::is_snapshot(envelope),
+        };
+        let reading = Reading {
             at,
-            &envelope.slots,
-            self.source.columns.iter(),
-            encodings,
-            &self.source.name,
-        )
+            source: &self.source.name,
+            around,
+            computed: &self.source.computed,
+            doubtful: if around.snapshot { &[] } else { &self.doubtful },
+        };
+        reading.cells(&envelope.slots, self.source.columns.iter(), encodings)
     }
 
     /// The key: of a row that is put, its own key cells; otherwise what the record's key says.
@@ -224,15 +332,16 @@ impl Decoder {
         }
         let text = utf8(at, bytes, "key")?;
         let mut json = serde_json::Deserializer::from_str(text);
-        let fields = KeySeed {
-            names: &self.key_names,
-        }
-        .deserialize(&mut json)
+        let names = match record.key_frame {
+            Frame::Opened { .. } => &self.adjusted.1,
+            _ => &self.key_names,
+        };
+        let fields = KeySeed { names }.deserialize(&mut json)
         .map_err(|e| {
             DecodeError::new(
                 at,
                 format!("its key cannot be read: {e}"),
-                "trueup reads JSON keys, bare or with a schema",
+                "trueup reads JSON keys, bare or with a schema, and those that are framed with a schema id",
             )
         })?;
         if let Some(missing) = fields.slots.iter().position(Option::is_none) {
@@ -249,26 +358,81 @@ impl Decoder {
             .iter()
             .map(|i| &self.source.columns[*i])
             .collect();
-        let encodings = match fields.schema {
+        let encodings = match record.key_frame.schema().or(fields.schema) {
             Some(schema) => self
                 .key_schema
-                .encodings(schema, None, &columns)
+                .encodings(schema, None, (&columns, names), &self.source.settings)
                 .map_err(|e| DecodeError::new(at, e, ""))?,
             None => &self.key_encodings,
         };
-        cells(
+        let reading = Reading {
             at,
-            &fields.slots,
-            columns.into_iter(),
-            encodings,
-            &self.source.name,
-        )
-        .map(Key)
+            source: &self.source.name,
+            around: Around {
+                placeholder: &self.placeholder,
+                snapshot: false,
+            },
+            computed: &[],
+            doubtful: &[],
+        };
+        let cells = reading.cells(&fields.slots, columns.into_iter(), encodings)?;
+        cells.map(Key).ok_or_else(|| {
+            let problem = "its key has a value that the connector does not write as it is";
+            DecodeError::new(at, problem, "")
+        })
+    }
+}
+
+/// What is read of one record.
+struct Reading<'r> {
+    at: Position<'r>,
+    source: &'r str,
+    around: Around<'r>,
+    computed: &'r [usize],
+    doubtful: &'r [bool],
+}
+
+impl Reading<'_> {
+    /// The cells of a row; `None` when one of them is lost.
+    fn cells<'a, 'c>(
+        &self,
+        slots: &Slots<'a>,
+        columns: impl Iterator<Item = &'c Column>,
+        encodings: &[Encoding],
+    ) -> Result<Option<Row<'a>>, DecodeError> {
+        let mut row = Vec::with_capacity(slots.len());
+        for (place, ((slot, column), encoding)) in
+            slots.iter().zip(columns).zip(encodings).enumerate()
+        {
+            if slot.is_none() && self.computed.contains(&place) {
+                return Ok(None);
+            }
+            // A column that the record is too old to have is not NULL.
+            let cell = slot.map_or(Ok(Cell::Unchanged), |raw| {
+                value::read(raw, &column.kind, encoding, self.around)
+            });
+            row.push(match cell {
+                Ok(Cell::Null) if self.doubtful.get(place) == Some(&true) => {
+                    if column.nullable {
+                        return Ok(None);
+                    }
+                    Cell::Unchanged
+                }
+                Ok(cell) => cell,
+                Err(Unread::Lost) => return Ok(None),
+                Err(Unread::Bad(problem)) => {
+                    let problem =
+                        format!("source {}, column {}: {problem}", self.source, column.name);
+                    return Err(DecodeError::new(self.at, problem, ""));
+                }
+            });
+        }
+        Ok(Some(row))
     }
 }
 
 /// The key's columns, by their names now and before.
-fn key_names(source: &Source) -> Names {
+pub(super) fn key_names(source: &Source) -> Names {
     let slot = |column: usize| source.key.iter().position(|k| *k == column);
     Names {
         now: source
@@ -286,7 +450,7 @@ fn key_names(source: &Source) -> Names {
 
 fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|e| {
-        let hint = "trueup reads JSON; Avro and Protobuf are not supported by this version";
+        let hint = "it is neither JSON nor framed with a schema id";
         DecodeError::new(
             at,
             format!("its {what} is no UTF-8 text at byte {}", e.valid_up_to()),
@@ -295,110 +459,15 @@ fn utf8<'a>(at: Position<'_>, bytes: &'a [u8], what: &str) -> Result<&'a str, De
     })
 }
 
-fn read_envelope<'a>(
+/// One JSON value and nothing behind it.
+pub(super) fn parse<'a, S: DeserializeSeed<'a, Value = Envelope<'a>>>(
     at: Position<'_>,
-    bytes: &'a [u8],
-    names: &Names,
+    text: &'a str,
+    seed: S,
 ) -> Result<Envelope<'a>, DecodeError> {
-    let text = utf8(at, bytes, "value")?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = EnvelopeSeed { names }
+    let read = seed
         .deserialize(&mut json)
         .and_then(|e| json.end().map(|()| e));
     read.map_err(|e| DecodeError::new(at, format!("its value is no Debezium JSON: {e}"), ""))
-}
-
-fn cells<'a, 'c>(
-    at: Position<'_>,
-    slots: &Slots<'a>,
-    columns: impl Iterator<Item = &'c Column>,
-    encodings: &[Encoding],
-    source: &str,
-) -> Result<Row<'a>, DecodeError> {
-    let mut row = Vec::with_capacity(slots.len());
-    for ((slot, column), encoding) in slots.iter().zip(columns).zip(encodings) {
-        // A column that the record is too old to have is not NULL.
-        let cell = slot.map_or(Ok(Cell::Unchanged), |raw| {
-            value::read(raw, &column.kind, encoding)
-        });
-        row.push(cell.map_err(|problem| {
-            DecodeError::new(
-                at,
-                format!("source {source}, column {}: {problem}", column.name),
-                "",
-            )
-        })?);
-    }
-    Ok(row)
-}
-
-fn stamp<'s>(envelope: &'s Envelope<'_>, order: &Order) -> Stamp<'s> {
-    let Some(source) = &envelope.source else {
-        return Stamp::default();
-    };
-    let words = match order {
-        Order::Lsn => source.lsn.map(|lsn| [lsn, 0, 0]),
-        Order::Binlog => binlog(source),
-        Order::Field(name) => match name.as_str() {
-            "source.lsn" => source.lsn,
-            "source.ts_ms" => source.ts_ms.map(|t| t.cast_unsigned() ^ (1 << 63)),
-            "source.txId" => source.tx_id,
-            _ => None,
-        }
-        .map(|w| [w, 0, 0]),
-        Order::Offset => None,
-    };
-    let identity = Identity {
-        connector: source.connector.as_deref().unwrap_or_default(),
-        name: source.name.as_deref().unwrap_or_default(),
-        database: source.db.as_deref().unwrap_or_default(),
-        server: source.server_id.unwrap_or_default(),
-    };
-    let clock = if source.is_snapshot() {
-        None
-    } else {
-        source.ts_ms
-    };
-    Stamp {
-        words,
-        clock,
-        identity: Some(identity),
-    }
-}
-
-/// `mysql-bin.000042` counts as 42.
-fn binlog(source: &SourceBlock<'_>) -> Option<[u64; 3]> {
-    let number = source.file.as_deref()?.rsplit('.').next()?.parse().ok()?;
-    Some([number, source.pos?, source.row.unwrap_or_default()])
-}
-
-/// The source block of a record, where it is a change record of Debezium.
-fn source_block<T>(value: &[u8], read: impl FnOnce(SourceBlock<'_>) -> Option<T>) -> Option<T> {
-    let at = Position {
-        topic: "",
-        partition: 0,
-        offset: 0,
-    };
-    read_envelope(at, value, &Names::default())
-        .ok()?
-        .source
-        .and_then(read)
-}
-
-/// What a record offers to order by, for the plan.
-#[must_use]
-pub fn offered_order(value: &[u8]) -> Option<Order> {
-    source_block(value, |source| {
-        if source.lsn.is_some() {
-            Some(Order::Lsn)
-        } else {
-            binlog(&source).map(|_| Order::Binlog)
-        }
-    })
-}
-
-/// When the change of a record was made in the primary, in milliseconds since 1970 by the primary's clock.
-#[must_use]
-pub fn changed_at(value: &[u8]) -> Option<i64> {
-    source_block(value, |source| source.ts_ms)
 }

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::kinds::Keys;
+
 /// The raw text of each wanted column; `None` where the record does not have it.
 pub(super) type Slots<'a> = Vec<Option<&'a str>>;
 
@@ -24,10 +26,14 @@ pub(super) struct Envelope<'a> {
     pub(super) wrapped: bool,
     /// Whether the payload itself was null: a tombstone of a converter that wraps nulls.
     pub(super) null: bool,
+    /// Whether it is a row and nothing around it.
+    pub(super) flat: bool,
+    /// The keys beside those above, by which other records of the connector are told.
+    pub(super) keys: Keys,
 }
 
 /// The part of `source` that trueup uses.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct SourceBlock<'a> {
     #[serde(borrow, default)]
     pub(super) connector: Option<Cow<'a, str>>,
@@ -71,17 +77,17 @@ pub(super) struct Names {
 }
 
 impl Names {
-    fn slot(&self, name: &str) -> Option<usize> {
+    /// The column that a name is of, and whether it is its name now.
+    pub(super) fn slot(&self, name: &str) -> Option<(usize, bool)> {
         let former = || {
-            self.former
-                .iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, slot)| *slot)
+            let found = self.former.iter().find(|(n, _)| n == name);
+            found.map(|(_, slot)| (*slot, false))
         };
-        self.now.iter().position(|n| n == name).or_else(former)
+        let now = self.now.iter().position(|n| n == name);
+        now.map(|at| (at, true)).or_else(former)
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.now.len()
     }
 }
@@ -99,20 +105,20 @@ struct NameSeed<'n> {
 }
 
 impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
-    type Value = Option<usize>;
+    type Value = Option<(usize, bool)>;
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for NameSeed<'_> {
-    type Value = Option<usize>;
+    type Value = Option<(usize, bool)>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a column name")
     }
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         if self.names.now.get(self.next).is_some_and(|n| n == name) {
-            return Ok(Some(self.next));
+            return Ok(Some((self.next, true)));
         }
         Ok(self.names.slot(name))
     }
@@ -141,8 +147,9 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, 'de> {
             next,
         })? {
             match found {
-                Some(at) => {
-                    self.slots[at] = Some(map.next_value::<&RawValue>()?.get());
+                Some((at, is_now)) => {
+                    let raw = map.next_value::<&RawValue>()?.get();
+                    take(self.slots, at, is_now, raw);
                     next = at + 1;
                 }
                 None => {
@@ -151,6 +158,13 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, 'de> {
             }
         }
         Ok(true)
+    }
+}
+
+/// Puts a value in its slot. A record may have a column beside another one that has taken over its former name.
+pub(super) fn take<'a>(slots: &mut Slots<'a>, at: usize, is_now: bool, raw: &'a str) {
+    if is_now || slots[at].is_none() {
+        slots[at] = Some(raw);
     }
 }
 
@@ -190,13 +204,17 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                     })?;
                 }
                 "op" => e.op = map.next_value::<Option<Text<'de>>>()?.map(|t| t.0),
-                "source" => e.source = map.next_value()?,
+                "source" => {
+                    e.keys.note("source");
+                    e.source = map.next_value()?;
+                }
                 "schema" => schema = map.next_value::<Option<&RawValue>>()?.map(RawValue::get),
                 "payload" => {
                     e = map.next_value_seed(EnvelopeSeed { names: self.names })?;
                     e.wrapped = true;
                 }
-                _ => {
+                other => {
+                    e.keys.note(other);
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -240,7 +258,10 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
         let names = self.names;
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
             match (names.slot(&name), &*name) {
-                (Some(at), _) => slots[at] = Some(map.next_value::<&RawValue>()?.get()),
+                (Some((at, is_now)), _) => {
+                    let raw = map.next_value::<&RawValue>()?.get();
+                    take(&mut slots, at, is_now, raw);
+                }
                 (None, "schema") => schema = map.next_value()?,
                 (None, "payload") => payload = map.next_value()?,
                 (None, _) => {

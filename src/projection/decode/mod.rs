@@ -1,19 +1,89 @@
 //! From records to changes. One file a format; this page says what they share.
 
 mod debezium;
+mod encoding;
 mod envelope;
+pub mod events;
+mod flat;
+mod foreign;
+mod framed;
+mod kinds;
+mod moment;
+mod number;
+mod peek;
+mod placeholder;
 mod schema;
+mod settings;
 mod value;
 
 use std::fmt;
 
+use self::events::EventDecoder;
 use super::cell::Cell;
-use super::record::Position;
+use super::change::Change;
+use super::record::{Position, Record};
+use super::seen::Seen;
 use super::types::Column;
-use super::version::IdentityChanged;
+use super::types::ColumnType;
+use super::version::{IdentityChanged, Version};
 
-pub use debezium::{Decoder, changed_at, offered_order};
+pub use debezium::Decoder;
+pub use peek::{changed_at, offered_order};
 pub use schema::described;
+pub use settings::{BadSetting, Binary, Decimals, Flattened, Settings, Times};
+
+/// Reads the records of one source, whatever they say.
+#[derive(Debug)]
+pub enum AnyDecoder {
+    /// What rows have become.
+    Rows(Box<Decoder>),
+    /// What happened.
+    Events(Box<EventDecoder>),
+}
+
+impl AnyDecoder {
+    /// Pushes the changes of a record.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn decode<'a>(
+        &mut self,
+        record: &Record<'a>,
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<Decoded, DecodeError> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.decode(record, out),
+            AnyDecoder::Events(decoder) => decoder.decode(record, out),
+        }
+    }
+
+    /// The newest truncate so far: no change older than it counts.
+    #[must_use]
+    pub fn truncated(&self) -> Option<Version> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.truncated(),
+            AnyDecoder::Events(_) => None,
+        }
+    }
+
+    /// What a decoder that goes on from here must know.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.seen(),
+            AnyDecoder::Events(decoder) => decoder.seen(),
+        }
+    }
+
+    /// This decoder, going on where another one stopped.
+    #[must_use]
+    pub fn after(self, seen: &Seen) -> AnyDecoder {
+        match self {
+            AnyDecoder::Rows(decoder) => AnyDecoder::Rows(Box::new(decoder.after(seen))),
+            AnyDecoder::Events(decoder) => AnyDecoder::Events(Box::new(decoder.after(seen))),
+        }
+    }
+}
 
 /// What the engine must know of a source to read its records.
 #[derive(Clone, Debug)]
@@ -26,6 +96,24 @@ pub struct Source {
     pub key: Vec<usize>,
     /// Former names of columns, which older records use: name and column.
     pub former: Vec<(String, usize)>,
+    /// Which columns the primary computes from others: streamed records do not have them, and an older value says nothing.
+    pub computed: Vec<usize>,
+    /// How the connector was set up.
+    pub settings: Settings,
+}
+
+/// Why a column of this type cannot be read from a log; `is_list` says whether it is one of a fixed list of texts, which only
+/// the catalog knows.
+#[must_use]
+pub fn unreadable(kind: &ColumnType, is_list: bool, settings: &Settings) -> Option<&'static str> {
+    match kind {
+        ColumnType::Other(name) => foreign::unreadable(name, is_list, settings),
+        ColumnType::Array(of) if matches!(**of, ColumnType::Array(_)) => {
+            Some("the connector does not write arrays of arrays")
+        }
+        ColumnType::Array(of) => unreadable(of, is_list, settings),
+        _ => None,
+    }
 }
 
 /// What became of a record.
@@ -46,6 +134,16 @@ pub enum Ignored {
     Tombstone,
     /// A logical message of the primary (`op: m`).
     Message,
+    /// The connector's sign of life.
+    Heartbeat,
+    /// Where a transaction begins or ends.
+    Transaction,
+    /// A statement that changed a table.
+    SchemaChange,
+    /// How far a snapshot is.
+    Notification,
+    /// A domain event of a type that says nothing of the view.
+    Event,
 }
 
 impl Ignored {
@@ -55,6 +153,11 @@ impl Ignored {
         match self {
             Ignored::Tombstone => "tombstone",
             Ignored::Message => "message",
+            Ignored::Heartbeat => "heartbeat",
+            Ignored::Transaction => "transaction",
+            Ignored::SchemaChange => "schema change",
+            Ignored::Notification => "notification",
+            Ignored::Event => "event",
         }
     }
 }

@@ -3,7 +3,11 @@
 
 use serde::Deserialize;
 
-use super::value::Encoding;
+use super::encoding::Encoding;
+use super::envelope::Names;
+use super::foreign::Foreign;
+use super::settings::{Binary, Settings};
+use crate::projection::record::{Frame, Record};
 use crate::projection::types::{Column, ColumnType};
 
 /// A schema node, as far as it is used.
@@ -23,6 +27,9 @@ struct Node {
     items: Option<Box<Node>>,
     #[serde(default)]
     parameters: Option<Parameters>,
+    /// Whether nothing tells NULL from zero or empty in it.
+    #[serde(default)]
+    implicit: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,11 +48,19 @@ struct Message {
     schema: Node,
 }
 
-/// The columns that a record's schemas name, and those of its key; `None` where it carries none.
+/// The columns that a record's schemas name, and those of its key; `None` where it has none.
 #[must_use]
-pub fn described(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<(Vec<Column>, Vec<String>)> {
-    let read = |bytes: Option<&[u8]>| serde_json::from_slice::<Message>(bytes?).ok();
-    let (key, value) = (read(key)?.schema, read(value)?.schema);
+pub fn described(record: &Record<'_>) -> Option<(Vec<Column>, Vec<String>)> {
+    let read = |frame: Frame<'_>, bytes: Option<&[u8]>| match frame.schema() {
+        Some(schema) => serde_json::from_str(schema).ok(),
+        None => serde_json::from_slice::<Message>(bytes?)
+            .ok()
+            .map(|m| m.schema),
+    };
+    let (key, value): (Node, Node) = (
+        read(record.key_frame, record.key)?,
+        read(record.value_frame, record.value)?,
+    );
     let after = value.fields.iter();
     let mut after = after.filter(|f| f.field.as_deref() == Some("after"));
     let row = after.next()?;
@@ -84,6 +99,9 @@ fn kind(node: &Node) -> ColumnType {
         ("MicroTime" | "NanoTime", _) => ColumnType::Time { digits: 6 },
         ("Timestamp", _) => ColumnType::Timestamp { digits: 3 },
         ("MicroTimestamp" | "NanoTimestamp", _) => ColumnType::Timestamp { digits: 6 },
+        ("IsoDate", _) => ColumnType::Date,
+        ("IsoTime", _) => ColumnType::Time { digits: 6 },
+        ("IsoTimestamp", _) => ColumnType::Timestamp { digits: 6 },
         ("ZonedTimestamp", _) => ColumnType::TimestampTz { digits: 6 },
         ("Json", _) => ColumnType::Json,
         ("Uuid", _) => ColumnType::Uuid,
@@ -115,12 +133,13 @@ pub(super) struct SchemaCache {
 
 impl SchemaCache {
     /// The encoding of each column under this schema; columns that it does not name are read as if there were none.
-    /// `row` is the field that holds the row (`after`), or `None` when the schema is the row's own (keys).
+    /// `row` is the field that holds the row (`after`), or `None` when the schema is the row's own (keys, flattened rows).
     pub(super) fn encodings(
         &mut self,
         text: &str,
         row: Option<&str>,
-        columns: &[&Column],
+        (columns, names): (&[&Column], &Names),
+        settings: &Settings,
     ) -> Result<&[Encoding], String> {
         if self.text != text || self.encodings.len() != columns.len() {
             let node: Node = serde_json::from_str(text)
@@ -136,16 +155,24 @@ impl SchemaCache {
                     None => return Err(format!("its schema has no field {name}")),
                 },
             };
+            let mut found: Vec<Option<&Node>> = vec![None; columns.len()];
+            for field in fields {
+                match field.field.as_deref().and_then(|name| names.slot(name)) {
+                    Some((at, true)) => found[at] = Some(field),
+                    Some((at, false)) if found[at].is_none() => found[at] = Some(field),
+                    _ => {}
+                }
+            }
             self.encodings = columns
                 .iter()
-                .map(|c| {
-                    match fields
-                        .iter()
-                        .find(|f| f.field.as_deref() == Some(c.name.as_str()))
-                    {
-                        Some(field) => encoding(field, c),
-                        None => Ok(Encoding::bare(&c.kind)),
-                    }
+                .zip(found)
+                .map(|(column, field)| match field {
+                    Some(field) if field.implicit && column.nullable => Err(format!(
+                        "its schema has no way to tell NULL from zero or empty in column {}; set `optional.for.nullables` on the converter",
+                        column.name
+                    )),
+                    Some(field) => encoding(field, (&column.name, &column.kind), settings),
+                    None => Ok(Encoding::bare(&column.kind, settings)),
                 })
                 .collect::<Result<_, _>>()?;
             text.clone_into(&mut self.text);
@@ -154,62 +181,79 @@ impl SchemaCache {
     }
 }
 
-fn encoding(node: &Node, column: &Column) -> Result<Encoding, String> {
+fn encoding(
+    node: &Node,
+    (name, kind): (&str, &ColumnType),
+    settings: &Settings,
+) -> Result<Encoding, String> {
+    const MILLIS: i64 = 1_000_000;
+    const MICROS: i64 = 1_000;
     let short = node
         .name
         .as_deref()
         .map(|n| n.rsplit('.').next().unwrap_or(n));
-    let connect = node
-        .name
-        .as_deref()
-        .is_some_and(|n| n.starts_with("org.apache.kafka.connect.data."));
-    Ok(match (short, node.kind.as_str()) {
-        (Some("Decimal"), _) => {
-            let scale = node
-                .parameters
-                .as_ref()
-                .and_then(|p| p.scale.as_deref())
-                .and_then(|s| s.parse().ok());
-            Encoding::Decimal {
-                scale: Some(scale.ok_or_else(|| {
-                    format!("field {} is a Decimal without a scale", column.name)
-                })?),
-            }
+    let parameter = |get: fn(&Parameters) -> &Option<String>| {
+        let parameters = node.parameters.as_ref()?;
+        get(parameters).as_deref()?.parse::<i32>().ok()
+    };
+    Ok(match (short, node.kind.as_str(), kind) {
+        (Some("Decimal" | "VariableScaleDecimal"), _, ColumnType::Other(_)) => {
+            Encoding::Foreign(Foreign::Money {
+                scale: parameter(|p| &p.scale).unwrap_or(2),
+                as_text: false,
+            })
         }
-        (Some("VariableScaleDecimal"), _) => Encoding::Decimal { scale: None },
-        (Some("Date"), _) => Encoding::Days,
-        (Some("Time"), _) => Encoding::TimeOfDay {
-            unit_nanos: 1_000_000,
+        (Some("Decimal"), ..) => Encoding::Decimal {
+            scale: Some(
+                parameter(|p| &p.scale)
+                    .ok_or_else(|| format!("field {name} is a Decimal without a scale"))?,
+            ),
         },
-        (Some("MicroTime"), _) => Encoding::TimeOfDay { unit_nanos: 1_000 },
-        (Some("NanoTime"), _) => Encoding::TimeOfDay { unit_nanos: 1 },
-        (Some("Timestamp"), _) => Encoding::Instant {
-            unit_nanos: 1_000_000,
-            connect,
+        (Some("VariableScaleDecimal"), ..) => Encoding::Decimal { scale: None },
+        (Some("Date"), ..) => Encoding::Days,
+        (Some("Time"), ..) => Encoding::TimeOfDay { unit_nanos: MILLIS },
+        (Some("MicroTime"), ..) => Encoding::TimeOfDay { unit_nanos: MICROS },
+        (Some("NanoTime"), ..) => Encoding::TimeOfDay { unit_nanos: 1 },
+        (Some("Timestamp"), ..) => Encoding::Instant { unit_nanos: MILLIS },
+        (Some("MicroTimestamp"), ..) => Encoding::Instant { unit_nanos: MICROS },
+        (Some("NanoTimestamp"), ..) => Encoding::Instant { unit_nanos: 1 },
+        (Some("IsoDate" | "IsoTime" | "IsoTimestamp" | "ZonedTimestamp" | "ZonedTime"), ..) => {
+            Encoding::Iso
+        }
+        (Some("Bits"), ..) => {
+            let length = parameter(|p| &p.length).and_then(|n| u32::try_from(n).ok());
+            Encoding::Foreign(Foreign::Bits(length.unwrap_or(1)))
+        }
+        (Some("MicroDuration" | "NanoDuration"), ..) => {
+            return Err(format!(
+                "field {name} is an interval as a number, which does not tell a month from 30 days; set interval.handling.mode=string on the connector"
+            ));
+        }
+        (_, "array", ColumnType::Array(of)) => match &node.items {
+            Some(items) => Encoding::Array(Box::new(encoding(items, (name, of), settings)?)),
+            None => Encoding::bare(kind, settings),
         },
-        (Some("MicroTimestamp"), _) => Encoding::Instant {
-            unit_nanos: 1_000,
-            connect,
-        },
-        (Some("NanoTimestamp"), _) => Encoding::Instant {
-            unit_nanos: 1,
-            connect,
-        },
-        (_, "array") => match &node.items {
-            Some(items) => {
-                let of = match &column.kind {
-                    ColumnType::Array(of) => (**of).clone(),
-                    other => other.clone(),
-                };
-                let element = Column {
-                    name: column.name.clone(),
-                    kind: of,
-                    nullable: true,
-                };
-                Encoding::Array(Box::new(encoding(items, &element)?))
-            }
-            None => Encoding::bare(&column.kind),
-        },
-        _ => Encoding::bare(&column.kind),
+        (None, "bytes", _) => Encoding::Bytes(Binary::Bytes),
+        (None, "string", ColumnType::Bytes) if settings.binary == Binary::Bytes => {
+            return Err(format!(
+                "field {name} holds bytes as text, and nothing says in which form; say it in the source's `debezium: {{ binary.handling.mode: … }}`"
+            ));
+        }
+        (
+            None,
+            "string" | "double" | "float" | "int16" | "int32" | "int64",
+            ColumnType::Numeric { .. },
+        ) => Encoding::DecimalText,
+        (
+            None,
+            "string",
+            ColumnType::Date | ColumnType::Time { .. } | ColumnType::Timestamp { .. },
+        ) => Encoding::Iso,
+        (None, "string", ColumnType::Bytes) | (_, _, ColumnType::Other(_)) => {
+            Encoding::bare(kind, settings)
+        }
+        _ if matches!(kind, ColumnType::TimestampTz { .. }) => Encoding::Iso,
+        // Numbers and texts tell themselves what they are.
+        _ => Encoding::Plain,
     })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cell::{Cell, Row};
 use super::change::{Change, Key, Op};
+use super::start::Start;
 use super::version::{Order, Version};
 
 /// How far the source's clock may run against its positions before that is evidence of an epoch break, in milliseconds.
@@ -65,7 +66,8 @@ pub struct Folded {
     pub key: Key<'static>,
     /// Version of the newest change.
     pub version: Version,
-    /// The row; `None` when it is gone. Cells may still be `Unchanged`: then the row is incomplete.
+    /// The row; `None` when it is gone. Cells may still be `Unchanged`, or nothing of it may be known, which is a row without
+    /// cells: then it is incomplete.
     pub row: Option<Row<'static>>,
 }
 
@@ -75,7 +77,7 @@ impl Folded {
     pub fn is_incomplete(&self) -> bool {
         self.row
             .as_ref()
-            .is_some_and(|r| r.contains(&Cell::Unchanged))
+            .is_some_and(|r| r.is_empty() || r.contains(&Cell::Unchanged))
     }
 }
 
@@ -83,6 +85,8 @@ impl Folded {
 #[derive(Clone, Debug)]
 pub struct Fold {
     order: Order,
+    /// Where rows of domain events begin; without it what is not known is a hole.
+    start: Option<Start>,
     keys: BTreeMap<Key<'static>, Held>,
     truncated: Option<Version>,
     bytes: usize,
@@ -94,10 +98,18 @@ impl Fold {
     pub fn new(order: Order) -> Fold {
         Fold {
             order,
+            start: None,
             keys: BTreeMap::new(),
             truncated: None,
             bytes: 0,
         }
+    }
+
+    /// Folds domain events: rows begin there, and what an event does not say is as it was.
+    #[must_use]
+    pub fn beginning(mut self, start: Option<Start>) -> Fold {
+        self.start = start;
+        self
     }
 
     /// About how much memory the held rows take, in bytes.
@@ -117,18 +129,21 @@ impl Fold {
         let Some(held) = self.keys.get_mut(&change.key) else {
             return self.insert(change);
         };
-        if let Some(conflict) = conflict(&self.order, held.newest, change.version) {
+        if !change.version.follows(&held.newest)
+            && let Some(conflict) = conflict(&self.order, held.newest, change.version)
+        {
             return Verdict::Conflict(conflict);
         }
         let before = held.bytes();
-        let verdict = held.apply(&self.order, change);
+        let verdict = held.apply((&self.order, self.start.as_ref()), change);
         self.bytes = (self.bytes + held.bytes()).saturating_sub(before);
         verdict
     }
 
     fn insert(&mut self, change: Change<'static>) -> Verdict {
         let (row, verdict) = match change.op {
-            Op::Put(row) | Op::Add(row) => (Some(row), Verdict::Put),
+            Op::Put(row) => (Some(begun(self.start.as_ref(), None, row)), Verdict::Put),
+            Op::Lost => (Some(Row::new()), Verdict::Put),
             Op::Delete | Op::Truncate => (None, Verdict::Deleted),
         };
         let holes = row
@@ -148,6 +163,13 @@ impl Fold {
                 .sum::<usize>();
         self.keys.insert(change.key, held);
         verdict
+    }
+
+    /// Goes on behind a truncate that was counted elsewhere: nothing older counts.
+    pub fn begin_at(&mut self, truncate: Option<Version>) {
+        if let Some(version) = truncate {
+            self.truncate(version);
+        }
     }
 
     fn truncate(&mut self, version: Version) -> Verdict {
@@ -195,6 +217,14 @@ fn oldest() -> Version {
     }
 }
 
+/// The row that a domain event makes of the one before it; any other change is its own row.
+fn begun(start: Option<&Start>, before: Option<&Row<'static>>, row: Row<'static>) -> Row<'static> {
+    match start {
+        Some(start) => start.after(before, row),
+        None => row,
+    }
+}
+
 fn holes_of(row: &Row<'_>, version: Version) -> Vec<(usize, Version)> {
     row.iter()
         .enumerate()
@@ -205,8 +235,11 @@ fn holes_of(row: &Row<'_>, version: Version) -> Vec<(usize, Version)> {
 
 fn conflict(order: &Order, held: Version, arriving: Version) -> Option<Conflict> {
     if *order == Order::Offset {
-        return (held.partition != arriving.partition)
+        return (held.place() != arriving.place())
             .then_some(Conflict::TwoPartitions { held, arriving });
+    }
+    if held.is_borrowed() || arriving.is_borrowed() {
+        return None;
     }
     let (lower, higher) = if arriving.rank < held.rank {
         (arriving, held)
@@ -236,18 +269,33 @@ impl Held {
                 .sum::<usize>()
     }
 
-    fn apply(&mut self, order: &Order, change: Change<'static>) -> Verdict {
+    fn apply(
+        &mut self,
+        (order, start): (&Order, Option<&Start>),
+        change: Change<'static>,
+    ) -> Verdict {
+        if start.is_some() && change.version == self.newest {
+            // What an event adds is added once.
+            return Verdict::Duplicate;
+        }
         let same_position = *order != Order::Offset && change.version.rank == self.newest.rank;
         if (same_position || change.version == self.newest) && self.has_content(&change.op) {
             // The latest delivery counts, so that a third record of this position is judged alike in any order.
             self.newest = self.newest.max(change.version);
             return Verdict::Duplicate;
         }
+        if change.version.follows(&self.newest) {
+            let mut change = change;
+            if change.version.is_borrowed() {
+                change.version.rank = change.version.rank.max(self.newest.rank);
+            }
+            return self.replace(start, change);
+        }
         if change.version < self.newest {
             self.fill(change);
             return Verdict::Stale;
         }
-        self.replace(change)
+        self.replace(start, change)
     }
 
     fn has_content(&self, op: &Op<'_>) -> bool {
@@ -259,19 +307,27 @@ impl Held {
                         .zip(held)
                         .all(|(c, h)| *c == Cell::Unchanged || c == h)
             }
+            (Op::Lost, Some(held)) => held.is_empty(),
             (Op::Delete, None) => true,
             _ => false,
         }
     }
 
     /// A newer change: its holes take what is held.
-    fn replace(&mut self, change: Change<'static>) -> Verdict {
+    fn replace(&mut self, start: Option<&Start>, change: Change<'static>) -> Verdict {
         let older = std::mem::replace(&mut self.newest, change.version);
         let before = self.row.take();
         let before_holes = std::mem::take(&mut self.holes);
-        let (Op::Put(mut row) | Op::Add(mut row)) = change.op else {
-            return Verdict::Deleted;
+        let row = match change.op {
+            Op::Put(row) => row,
+            Op::Lost => Row::new(),
+            Op::Delete | Op::Truncate => return Verdict::Deleted,
         };
+        let mut row = begun(start, before.as_ref(), row);
+        if start.is_some() {
+            self.row = Some(row);
+            return Verdict::Put;
+        }
         for (at, cell) in row.iter_mut().enumerate() {
             if *cell != Cell::Unchanged {
                 continue;
@@ -297,13 +353,13 @@ impl Held {
                 continue;
             }
             match &change.op {
-                Op::Put(older) | Op::Add(older) => {
+                Op::Put(older) => {
                     if let Some(value) = older.get(*at).filter(|c| **c != Cell::Unchanged) {
                         row[*at] = value.clone();
                         *known_at = change.version;
                     }
                 }
-                Op::Delete | Op::Truncate => {
+                Op::Delete | Op::Truncate | Op::Lost => {
                     row[*at] = Cell::Unchanged;
                     *known_at = change.version;
                 }

@@ -38,7 +38,7 @@ pub const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class 
      AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%' \
      AND n.nspname <> 'trueup' AND n.nspname NOT LIKE 'trueup\\_%' ORDER BY 1, 2";
 
-/// Name, base type (domains resolved), spelled type, nullable, has default, generated.
+/// Name, base type (domains resolved), spelled type, nullable, has default, generated, of a fixed list of texts.
 #[must_use]
 pub fn columns(oid: i64) -> String {
     format!(
@@ -48,7 +48,8 @@ pub fn columns(oid: i64) -> String {
          SELECT c.attnum, t.typbasetype, t.typtypmod, c.filled OR t.typdefault IS NOT NULL, c.known OR t.typnotnull \
          FROM chain c JOIN pg_type t ON t.oid = c.type WHERE t.typtype = 'd') \
          SELECT a.attname::text, format_type(c.type, c.mod), format_type(a.atttypid, a.atttypmod), \
-         NOT (a.attnotnull OR c.known), (a.atthasdef AND a.attgenerated = '') OR a.attidentity <> '' OR c.filled, a.attgenerated <> '' \
+         NOT (a.attnotnull OR c.known), (a.atthasdef AND a.attgenerated = '') OR a.attidentity <> '' OR c.filled, a.attgenerated <> '', \
+         t.typtype = 'e' OR EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid AND e.typtype = 'e') \
          FROM chain c JOIN pg_attribute a ON a.attrelid = {oid} AND a.attnum = c.attnum \
          JOIN pg_type t ON t.oid = c.type WHERE t.typtype <> 'd' ORDER BY a.attnum"
     )

@@ -348,6 +348,7 @@ pub(super) mod tests {
             sql_type: sql_type.to_owned(),
             has_default: false,
             generated: false,
+            is_list: false,
         };
         let columns = vec![
             column("id", "bigint", false),

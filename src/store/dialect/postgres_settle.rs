@@ -8,6 +8,7 @@ use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::text;
 use crate::projection::types::ColumnType;
+use crate::projection::version::Version;
 use crate::store::Shadow;
 use crate::store::TableName;
 
@@ -57,6 +58,23 @@ fn move_first(shadow: &Shadow, from: &TableName, all: &[&str], taken: &str, gone
         returned.join(", "),
         list(all.iter().copied()),
     )
+}
+
+/// Removes the rows and tombstones that are older than a truncate.
+#[must_use]
+pub fn clear(shadow: &Shadow, truncate: &Version) -> [String; 2] {
+    let rank = text::of(&Cell::Bytes(
+        truncate.rank.to_bytes(shadow.rank_words).into(),
+    ));
+    [shadow_table(shadow), gone_table(shadow)].map(|from| {
+        format!(
+            "DELETE FROM {} WHERE (trueup_rank, trueup_offset, trueup_partition) < ({}::bytea, {}, {})",
+            table(&from),
+            string(rank.as_deref().unwrap_or_default()),
+            truncate.offset,
+            truncate.partition
+        )
+    })
 }
 
 /// Whether there are later changes.

@@ -275,6 +275,16 @@ pub fn page(shadow: &Shadow, after: bool, limit: usize) -> String {
     )
 }
 
+/// Removes the rows and tombstones that are older than a truncate: its rank, offset and partition are bound.
+#[must_use]
+pub fn clear(shadow: &Shadow) -> [String; 2] {
+    [shadow_table(shadow), gone_table(shadow)].map(|from| {
+        format!(
+            "DELETE FROM {from} WHERE (trueup_rank, trueup_offset, trueup_partition) < (?, ?, ?)"
+        )
+    })
+}
+
 /// Empties the table of later changes after it was settled.
 #[must_use]
 pub fn settled(shadow: &Shadow) -> [String; 2] {

@@ -114,6 +114,7 @@ mod tests {
             sql_type: String::new(),
             has_default: false,
             generated,
+            is_list: false,
         };
         let columns = vec![
             column("te`nant", ColumnType::TEXT, false),

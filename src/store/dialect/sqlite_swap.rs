@@ -163,6 +163,7 @@ mod tests {
             sql_type: sql_type.to_owned(),
             has_default: false,
             generated,
+            is_list: false,
         };
         let columns = vec![
             column("id", "INTEGER", false),

@@ -204,6 +204,7 @@ fn column(row: &sqlx::postgres::PgRow) -> Result<CatalogColumn, StoreError> {
         sql_type: get(row, 2)?,
         has_default: get(row, 4)?,
         generated: get(row, 5)?,
+        is_list: get(row, 6)?,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
 use crate::projection::text;
 use crate::projection::version::Version;
+use crate::store::marks;
 use crate::store::{Batch, Encoder, Origin, Shadow};
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -63,7 +64,7 @@ impl Encoder for CopyEncoder {
         out.push(b'\t');
         write_int(out, origin.arrival);
         out.extend_from_slice(if row.is_some() { b"\tf\t" } else { b"\tt\t" });
-        write_holes(out, row, &self.key);
+        write_holes(out, row);
         out.push(b'\n');
     }
 
@@ -127,12 +128,13 @@ fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-fn write_holes(out: &mut Vec<u8>, row: Option<&Row<'_>>, key: &[usize]) {
+/// The places of what is not known; a key among them says that the record does not tell the row.
+fn write_holes(out: &mut Vec<u8>, row: Option<&Row<'_>>) {
     let mut any = false;
     for (at, cell) in row.into_iter().flatten().enumerate() {
-        if matches!(cell, Cell::Unchanged) && !key.contains(&at) {
+        if let Some(mark) = marks::of(at, cell) {
             out.push(if any { b',' } else { b'{' });
-            write_int(out, at);
+            write_int(out, mark);
             any = true;
         }
     }
@@ -158,6 +160,7 @@ fn write_cell(out: &mut Vec<u8>, scratch: &mut String, cell: &Cell<'_>) {
             text::write(scratch, cell);
             write_escaped(out, scratch.as_bytes());
         }
+        Cell::Added(by) => write_cell(out, scratch, by),
         // Their text needs no escape.
         Cell::Float(_)
         | Cell::Date(_)

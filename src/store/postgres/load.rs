@@ -15,6 +15,7 @@ use crate::store::dialect::{
     postgres_build as building, postgres_load as sql, postgres_run as runs,
     postgres_settle as settling,
 };
+use crate::store::marks;
 use crate::store::{Encoder, RunKind, Settled, Start, state};
 
 /// Bytes of one COPY message.
@@ -115,6 +116,16 @@ impl Postgres {
     ) -> Result<(), StoreError> {
         let act = format!("settling {}", sql::shadow_table(shadow));
         let fail = |e| self.fail(&act, e);
+        if let Some(truncate) = by.truncated() {
+            let mut tx = self.begin_transaction().await?;
+            execute(&mut tx, UNHURRIED).await.map_err(fail)?;
+            for sql in settling::clear(shadow, &truncate) {
+                execute(&mut tx, &sql).await.map_err(fail)?;
+            }
+            self.fence(&shadow.run, &mut tx).await?;
+            tx.commit().await.map_err(fail)?;
+            self.written(shadow).await;
+        }
         let mut tx = self.begin_transaction().await?;
         execute(&mut tx, UNHURRIED).await.map_err(fail)?;
         let row = one(&mut tx, &settling::any_later(shadow))
@@ -323,18 +334,20 @@ fn later(shadow: &Shadow, mut row: Row<'static>) -> Option<(Change<'static>, boo
     let besides = version.split_off(sql::TRAILING.len().min(version.len()));
     let version = state::version(&version)?;
     let [arrival, gone, holes] = <[Cell<'static>; 3]>::try_from(besides).ok()?;
+    let key = key_of(&row, &shadow.key);
     let int = |cell: &Cell<'_>| match cell {
         Cell::Int(i) => i64::try_from(*i).ok(),
         _ => None,
     };
     if let Cell::Array(holes) = holes {
         for hole in &holes {
-            *row.get_mut(usize::try_from(int(hole)?).ok()?)? = Cell::Unchanged;
+            marks::put_back(&mut row, int(hole)?)?;
         }
     }
-    let key = key_of(&row, &shadow.key);
     let op = if gone == Cell::Bool(true) {
         Op::Delete
+    } else if shadow.key.iter().any(|at| row[*at] == Cell::Unchanged) {
+        Op::Lost
     } else {
         Op::Put(row)
     };

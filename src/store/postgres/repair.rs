@@ -27,7 +27,9 @@ impl OwnText for Own {
 
     fn text(&self, cell: &Cell<'_>, column: &Column) -> Result<Option<String>, String> {
         match cell {
-            Cell::Unchanged => Err(format!("column {}: no value is known", column.name)),
+            Cell::Unchanged | Cell::Added(_) => {
+                Err(format!("column {}: no value is known", column.name))
+            }
             Cell::Text(t) if t.contains('\0') => Err(format!(
                 "column {}: a NUL, which no text of PostgreSQL holds",
                 column.name

@@ -11,6 +11,7 @@ use crate::projection::types::Column;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
+use crate::store::marks;
 use crate::store::{Origin, Shadow, StoreError};
 
 use super::arguments;
@@ -112,11 +113,15 @@ impl<'a> Binder<'a> {
             None => out.resize(start + self.columns.len(), Bind::Null),
             Some(row) => {
                 for (at, cell) in row.iter().enumerate() {
-                    if matches!(cell, Cell::Unchanged) {
+                    if let Some(mark) = marks::of(at, cell) {
                         holes += if holes.is_empty() { "" } else { "," };
-                        holes += &at.to_string();
+                        holes += &mark.to_string();
                     }
-                    out.push(self.cell(at, cell)?);
+                    let value = match cell {
+                        Cell::Added(by) => by,
+                        cell => cell,
+                    };
+                    out.push(self.cell(at, value)?);
                 }
             }
         }

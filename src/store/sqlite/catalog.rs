@@ -234,6 +234,7 @@ async fn columns(
             sql_type: declared,
             has_default: int(row, 3) == 1 || rowid,
             generated: hidden > 1,
+            is_list: false,
         });
     }
     Ok((columns, primary))

@@ -10,6 +10,7 @@ use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use crate::store::dialect::sqlite::Bind;
 use crate::store::dialect::sqlite_load as dialect;
+use crate::store::marks;
 use crate::store::{Settle, Settled, Shadow, StateStream, StoreError, state};
 
 use super::bind::{Binder, insert_gone, insert_rows};
@@ -30,6 +31,22 @@ pub(super) async fn settle(
     let doing = store
         .file
         .doing(&shown, "settling keys that occur more than once");
+    if let Some(truncate) = by.truncated() {
+        store
+            .write(doing, async |session| {
+                for sql in dialect::clear(shadow) {
+                    let rank = truncate.rank.to_bytes(shadow.rank_words);
+                    let binds = vec![
+                        Bind::Blob(rank),
+                        Bind::Int(truncate.offset),
+                        Bind::Int(truncate.partition.into()),
+                    ];
+                    execute(session, doing, &sql, binds).await?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
     if is_settled(store, doing, shadow).await? {
         return Ok(());
     }
@@ -156,10 +173,15 @@ fn change(
             .split(',')
             .filter(|h| !h.is_empty())
         {
-            let hole = hole.parse().ok().and_then(|at: usize| cells.get_mut(at));
-            *hole.ok_or_else(|| bad(doing, "trueup_holes", "no column"))? = Cell::Unchanged;
+            let mark = hole.parse().ok();
+            let put_back = mark.and_then(|mark| marks::put_back(&mut cells, mark));
+            put_back.ok_or_else(|| bad(doing, "trueup_holes", "no column"))?;
         }
-        Op::Put(cells)
+        if shadow.key.iter().any(|at| cells[*at] == Cell::Unchanged) {
+            Op::Lost
+        } else {
+            Op::Put(cells)
+        }
     };
     Ok(Change { key, version, op })
 }

@@ -41,8 +41,10 @@ pub(super) async fn examine(
     compaction(&topic, &sample, report);
     partitions(&topic, &sample, report);
     keys(&topic, &sample, report);
-    key_fields(part, &topic, &sample, views, report);
-    truncates(&topic, &sample, report);
+    if part.is_table() {
+        key_fields(part, &topic, &sample, views, report);
+        truncates(&topic, &sample, report);
+    }
 }
 
 async fn look(systems: &Systems, topic: &str, options: Options) -> Result<(Topic, Sample)> {

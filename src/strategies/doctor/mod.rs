@@ -52,7 +52,9 @@ pub async fn examine(
         .collect();
     for part in parts.values() {
         log::examine(systems, part, views, options, &mut report).await;
-        primary::table(systems, part, &mut report).await;
+        if part.is_table() {
+            primary::table(systems, part, &mut report).await;
+        }
         projector::examine(systems, part, &mut report).await;
     }
     primary::slot(systems, &mut report).await;

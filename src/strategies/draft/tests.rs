@@ -24,6 +24,7 @@ fn table(name: &str, columns: &str) -> Catalog {
                 sql_type: kind.to_owned(),
                 has_default: written.ends_with('='),
                 generated: false,
+                is_list: false,
             }
         })
         .collect();

@@ -266,7 +266,7 @@ impl<F: Follower> Rounds<'_, F> {
     async fn extents(&self) -> Result<Vec<Extent>> {
         match &self.view.origin {
             Origin::Copy { source, .. } => extents(self.systems, &source.topic).await,
-            Origin::Query { .. } => Ok(Vec::new()),
+            Origin::Events { .. } | Origin::Query { .. } => Ok(Vec::new()),
         }
     }
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::bounds::Bound;
 use super::compare::{Comparison, Found};
-use super::{Systems, View, lag, pace, verify};
+use super::{Refused, Systems, View, lag, pace, verify};
 use crate::limits;
 use crate::projection::cast;
 use crate::projection::cell::Cell;
@@ -256,6 +256,9 @@ pub async fn plan(
     options: &Options,
     progress: &Progress,
 ) -> Result<Plan> {
+    if let Some(reason) = view.incomparable() {
+        return Err(Refused::because(reason).into());
+    }
     verify::refuse_same_table(systems, view).await?;
     let comparison = Comparison::new(systems, view);
     progress.stage(

@@ -193,6 +193,7 @@ impl<'a> Derivation<'a> {
                 let round = exposure.round(pipeline).await;
                 self.exposure = Some(exposure);
                 self.rounds.push(round?);
+                pipeline.derived_whole();
             }
         }
         Ok(())
@@ -262,7 +263,7 @@ async fn derived<'a>(pipeline: &mut Pipeline<'a>) -> Result<Exposure<'a>> {
 impl<'a> Exposure<'a> {
     /// Brings every view of a plan up to date; what was done with each.
     async fn round(&mut self, pipeline: &Pipeline<'a>) -> Result<Vec<Round>> {
-        if !pipeline.watches() {
+        if !pipeline.watches() || pipeline.was_emptied() {
             return self.whole(pipeline).await;
         }
         let staging = self.systems.staging();
@@ -304,7 +305,8 @@ impl<'a> Exposure<'a> {
             let sources = derived.view.sources().iter();
             let all = sources.map(|s| s.name.as_str()).collect();
             let why = Ways::of(&derived.view).whole(&all).map(str::to_owned);
-            rounds.push(Round::Whole(why.unwrap_or_default()));
+            let why = why.unwrap_or_else(|| "a source was truncated".to_owned());
+            rounds.push(Round::Whole(why));
         }
         Ok(rounds)
     }

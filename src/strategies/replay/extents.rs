@@ -177,7 +177,9 @@ pub(super) async fn order(
     };
     let mut offered: BTreeMap<String, (Order, u64)> = BTreeMap::new();
     for record in peeked.iter().flat_map(|p| p.first.iter().chain(&p.last)) {
-        if let Some(order) = record.value.as_deref().and_then(decode::offered_order) {
+        let value = record.value.as_deref();
+        let order = value.and_then(|value| decode::offered_order(value, &source.settings));
+        if let Some(order) = order {
             offered.entry(order.to_string()).or_insert((order, 0)).1 += 1;
         }
     }

@@ -9,6 +9,7 @@ pub mod cutover;
 pub mod derive;
 mod extents;
 pub mod in_place;
+mod losses;
 pub mod options;
 pub mod pipeline;
 pub mod plan;

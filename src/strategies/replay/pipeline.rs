@@ -9,20 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::options::Begin;
+use super::options::{Begin, Destination};
 use super::plan::{Load, Plan};
 use super::projector;
 use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
 use crate::projection::counts::Counts;
-use crate::projection::decode::Decoder;
 use crate::projection::mapping::key_of;
 use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
-use crate::store::{Acts, Memo, NextOffset, Shadow, Store, Touch, WritePermit};
+use crate::store::{Acts, Memo, NextOffset, Settle, Shadow, Store, Touch, WritePermit};
 use crate::strategies::compare::Comparison;
 use crate::strategies::load::{self, Loader};
 use crate::strategies::settle::Settler;
@@ -44,6 +43,8 @@ pub struct Pipeline<'a> {
     states: Vec<State>,
     /// Whether what changes in staged sources is noted.
     watching: bool,
+    /// Whether a staged source was truncated meanwhile, which is not.
+    emptied: bool,
 }
 
 /// Where one load stands.
@@ -71,7 +72,7 @@ impl<'a> Pipeline<'a> {
         for load in &plan.loads {
             states.push(State {
                 loader: Some(loader(systems, plan, load)?),
-                settler: Settler::new(load.order.clone()),
+                settler: settler(load),
                 begun: false,
             });
         }
@@ -83,6 +84,7 @@ impl<'a> Pipeline<'a> {
             stop,
             states,
             watching: false,
+            emptied: false,
         })
     }
 
@@ -117,7 +119,7 @@ impl<'a> Pipeline<'a> {
                     .iter()
                     .map(|at| shadow.columns[*at].kind.clone())
                     .collect();
-                state.settler = Settler::new(load.order.clone()).go_on(settled, &kinds)?;
+                state.settler = settler(load).go_on(settled, &kinds)?;
             }
         }
         Ok(())
@@ -199,6 +201,10 @@ impl<'a> Pipeline<'a> {
                 .await?;
         }
         let before = self.states[at].settler.clone();
+        let truncated = self.states[at].loader.as_ref().and_then(Loader::truncated);
+        let settler = &mut self.states[at].settler;
+        settler.truncate(truncated);
+        self.emptied |= self.watching && load.is_source() && settler.truncated().is_some();
         let settled = store(self.systems, load)
             .settle(self.permit, &load.shadow, &mut self.states[at].settler)
             .await;
@@ -207,6 +213,7 @@ impl<'a> Pipeline<'a> {
             self.states[at].settler = before;
             return Err(problem.into());
         }
+        self.states[at].settler.cleared();
         crate::crash_point!("settle.settled");
         self.settle_incomplete(at).await
     }
@@ -270,6 +277,17 @@ impl<'a> Pipeline<'a> {
     #[must_use]
     pub fn watches(&self) -> bool {
         self.watching
+    }
+
+    /// Whether a staged source was truncated since the views were derived, so that no keys tell what changed.
+    #[must_use]
+    pub fn was_emptied(&self) -> bool {
+        self.emptied
+    }
+
+    /// Everything has been derived since the last truncate.
+    pub fn derived_whole(&mut self) {
+        self.emptied = false;
     }
 
     /// Loads what the log has got since; which loads that were.
@@ -396,23 +414,37 @@ impl<'a> Pipeline<'a> {
 
 /// A loader at the beginning of its load.
 fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
-    let source = load
-        .view
-        .decoded()
-        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
-    let mut decoder = Decoder::new(source, guard);
+    let mut decoder = load
+        .view
+        .decoder(guard)
+        .ok_or_else(|| Bug(format!("{} is loaded and is no copy", load.view.name)))?;
     if let Begin::Snapshot(base) = &plan.options.begin {
         decoder = decoder.after(&base.seen(&load.kept_as));
     }
     let encoder = store(systems, load).encoder(&load.shadow);
     let key_bytes = limits::KEY_SET_BYTES_MAX / plan.loads.len().max(1);
-    Ok(Loader::new(
-        decoder,
-        load.view.mapping.clone(),
-        encoder,
-        key_bytes,
-    ))
+    let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
+    Ok(loader
+        .without_truncates(truncates_not(plan, load))
+        .beginning(load.view.start()))
+}
+
+/// Why a truncate in the log of this load stops the run; `None` where it is taken as it is.
+fn truncates_not(plan: &Plan, load: &Load) -> Option<&'static str> {
+    if plan.options.into == Destination::Live {
+        return Some(
+            "a replay in place sees only the keys that it reads: rebuild the table from offset zero or from a snapshot, or reconcile",
+        );
+    }
+    (load.order == Order::Offset && load.extents.len() > 1).then_some(
+        "the records carry no source position, so that nothing orders it among the rows of the other partitions: reconcile instead",
+    )
+}
+
+/// A settler at the beginning of its load.
+fn settler(load: &Load) -> Settler {
+    Settler::new(load.order.clone()).beginning(load.view.start())
 }
 
 /// Where a load goes.
@@ -433,6 +465,8 @@ fn settled_version(order: &Order, newest: Version, position: Option<[u64; 3]>) -
                 words: words.max(newest.rank.words),
             },
             clock: None,
+            // The position is its own now.
+            partition: newest.place(),
             ..newest
         },
         _ => newest,

@@ -9,7 +9,7 @@ use super::base::Now;
 use super::extents::{self, Extent};
 use super::options::{Begin, Destination, Options};
 use super::projector;
-use super::shape::{apart, kept_as, shadow, staged};
+use super::shape::{apart, kept_as, shadow, sources_of, staged};
 use super::suits;
 use super::touched::Ways;
 use super::unfinished;
@@ -215,7 +215,8 @@ impl Plan {
     /// moved on from there.
     #[must_use]
     pub fn checks(&self) -> bool {
-        !self.options.no_check && self.options.until.is_empty()
+        let is_comparable = self.views.iter().any(|v| v.incomparable().is_none());
+        is_comparable && !self.options.no_check && self.options.until.is_empty()
     }
 }
 
@@ -284,15 +285,6 @@ pub async fn plan(
     Ok(plan)
 }
 
-/// Every source of these views, once.
-fn sources_of(views: &[View]) -> Vec<&SourcePart> {
-    let mut sources: BTreeMap<&str, &SourcePart> = BTreeMap::new();
-    for source in views.iter().flat_map(View::sources) {
-        sources.insert(&source.name, source);
-    }
-    sources.into_values().collect()
-}
-
 /// A plan being made.
 struct Making<'a> {
     systems: &'a Systems,
@@ -318,11 +310,13 @@ impl Making<'_> {
             self.beside(view).await?;
         }
         match &view.origin {
-            Origin::Copy { .. } if staged => {
+            Origin::Copy { .. } | Origin::Events { .. } if staged => {
                 let (apart, run) = (apart(view), self.staging_run());
                 self.load(apart, view, run, true).await
             }
-            Origin::Copy { .. } => self.load(view.clone(), view, run, false).await,
+            Origin::Copy { .. } | Origin::Events { .. } => {
+                self.load(view.clone(), view, run, false).await
+            }
             Origin::Query { .. } => {
                 let refusals = suits::derivable(self.systems, view).await?;
                 self.plan.refusals.extend(refusals);
@@ -415,17 +409,23 @@ impl Making<'_> {
             let ahead = extents::stop_at(&topic.name, &mut extents, &standing[&source.topic]);
             self.plan.refusals.extend(ahead);
         }
-        let Options { begin, .. } = &self.plan.options;
-        if let Begin::Snapshot(base) = begin {
+        if let Begin::Snapshot(base) = &self.plan.options.begin {
             let misfit = base.misfit(&kept_as, &projection);
             self.plan.refusals.extend(misfit);
         }
         self.plan.refusals.extend(refusals);
-        let order = self.order(&kept_as, &source, &topic, &extents).await?;
+        let (notes, refused) = suits::events(&view, &topic, &self.plan.options);
+        self.plan.notes.extend(notes);
+        self.plan.refusals.extend(refused);
+        let order = match view.start() {
+            Some(_) => Order::Offset,
+            None => self.order(&kept_as, &source, &topic, &extents).await?,
+        };
         let begin = &self.plan.options.begin;
         let compacted = extents::compacted(self.systems, &topic, &extents, begin).await?;
         self.plan.refusals.extend(compacted);
         self.plan.refusals.extend(suits::types(&view));
+        self.plan.notes.extend(suits::losses(&source, &view));
         let shadow = shadow(&view, run, order.words(), is_staged);
         self.plan.loads.push(Load {
             view,

@@ -351,7 +351,8 @@ impl<'a> Run<'a> {
     async fn compare(&self) -> Result<Vec<(&'a View, Comparison<'a>, Found)>> {
         let systems = self.pipeline.systems;
         let mut all = Vec::new();
-        for (view, shadow) in self.pipeline.plan.targets() {
+        let targets = self.pipeline.plan.targets();
+        for (view, shadow) in targets.filter(|(v, _)| v.incomparable().is_none()) {
             let target = systems.read_store.shadow_table(shadow);
             let comparison =
                 Comparison::new(systems, view).with_actual(&systems.read_store, target);

@@ -1,8 +1,20 @@
 //! What a replay builds for a view or a source, and what it is called.
 
+use std::collections::BTreeMap;
+
+use super::losses;
 use crate::projection::mapping::{From, Mapping, Target};
 use crate::store::{Catalog, CatalogColumn, Shadow, TableName};
 use crate::strategies::{Origin, SourcePart, View, fingerprint};
+
+/// Every source of these views, once.
+pub(super) fn sources_of(views: &[View]) -> Vec<&SourcePart> {
+    let mut sources: BTreeMap<&str, &SourcePart> = BTreeMap::new();
+    for source in views.iter().flat_map(View::sources) {
+        sources.insert(&source.name, source);
+    }
+    sources.into_values().collect()
+}
 
 /// What a snapshot keeps a view as.
 #[must_use]
@@ -61,7 +73,8 @@ fn lookups(table: &Catalog, columns: &[&CatalogColumn]) -> Vec<Vec<String>> {
 /// primary computes and the log need not have.
 #[must_use]
 pub fn staged(source: &SourcePart) -> (View, Vec<String>) {
-    let fits = |c: &&CatalogColumn| c.column.kind.is_known() && !c.generated;
+    let fits =
+        |c: &&CatalogColumn| losses::unreadable(c, &source.settings).is_none() && !c.generated;
     let (columns, left_out): (Vec<&CatalogColumn>, Vec<&CatalogColumn>) =
         source.table.columns.iter().partition(fits);
     let place = |name: &String| columns.iter().position(|c| c.column.name == *name);

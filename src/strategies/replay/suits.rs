@@ -2,30 +2,30 @@
 
 use anyhow::Result;
 
+use super::losses;
 use super::projector;
-use super::{Cutover, Destination, Pausing, Plan};
+use super::{Cutover, Destination, Options, Pausing, Plan};
 use crate::projection::mapping::From;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, RunRecord, Store, StoreError};
-use crate::strategies::{Applied, Origin, Systems, View};
+use crate::strategies::{Applied, Origin, SourcePart, Systems, View};
+use crate::stream::{Cleanup, Topic};
 
 /// Columns that cannot be read from a log.
 pub(super) fn types(view: &View) -> Vec<String> {
     let mut refusals = Vec::new();
-    for target in &view.mapping.columns {
-        let From::Source(i) = target.from else {
+    let Origin::Copy { source, .. } = &view.origin else {
+        return refusals;
+    };
+    for column in &view.mapping.source {
+        let Some(found) = source.table.column(&column.name) else {
             continue;
         };
-        for (side, column) in [
-            ("source", &view.mapping.source[i]),
-            ("view", &target.column),
-        ] {
-            if !column.kind.is_known() {
-                refusals.push(format!(
-                    "view {}: column {} of the {side} has type {}, which this version cannot replay from a log",
-                    view.name, column.name, column.kind
-                ));
-            }
+        if let Some(why) = losses::unreadable(found, &source.settings) {
+            refusals.push(format!(
+                "view {}: column {} of the source has type {}, which cannot be read from a log: {why}",
+                view.name, column.name, found.sql_type
+            ));
         }
     }
     for (i, _) in &view.mapping.filter {
@@ -34,6 +34,41 @@ pub(super) fn types(view: &View) -> Vec<String> {
         }
     }
     refusals
+}
+
+/// What is to be known of a view that is made of events, and why it cannot be replayed.
+pub(super) fn events(view: &View, topic: &Topic, options: &Options) -> (Vec<String>, Vec<String>) {
+    let Origin::Events { source, .. } = &view.origin else {
+        return (Vec::new(), Vec::new());
+    };
+    let mut refusals = Vec::new();
+    if matches!(topic.cleanup, Cleanup::Compact | Cleanup::CompactDelete) {
+        refusals.push(format!(
+            "topic {} of source {} is compacted: of several events of one key all but the last may be gone, and a row is made of all of them",
+            topic.name, source.name
+        ));
+    }
+    if options.into == Destination::Live {
+        refusals.push(format!(
+            "view {} is made of events, which build on those before them: a stretch of the log does not say its rows",
+            view.name
+        ));
+    }
+    let mut notes = vec![format!(
+        "the events of {} are taken in the order of their offsets, and a key in two partitions stops the run",
+        topic.name
+    )];
+    notes.extend(
+        view.incomparable()
+            .map(|why| format!("{why}; it is not compared before the swap")),
+    );
+    (notes, refusals)
+}
+
+/// What the operator should know of the columns that a view reads from a source's log.
+pub(super) fn losses(source: &SourcePart, view: &View) -> Vec<String> {
+    let is_read = |name: &str| view.mapping.source.iter().any(|c| c.name == name);
+    losses::notes(source, is_read)
 }
 
 /// Why a query cannot be run over its staged sources: a source without a key, or a type, function or collation that the

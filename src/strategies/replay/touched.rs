@@ -42,7 +42,7 @@ impl Ways {
         };
         let sources = match &view.origin {
             Origin::Query { sources, .. } => sources.as_slice(),
-            Origin::Copy { .. } => &[],
+            Origin::Copy { .. } | Origin::Events { .. } => &[],
         };
         let all = sources.iter().map(|s| (s.name.clone(), way(&s.name)));
         Ways(all.collect())
@@ -103,7 +103,7 @@ impl fmt::Display for Ways {
 fn touched_by<'v>(view: &'v View, source: &str) -> Option<&'v TouchedBy> {
     match &view.origin {
         Origin::Query { touched_by, .. } => touched_by.get(source),
-        Origin::Copy { .. } => None,
+        Origin::Copy { .. } | Origin::Events { .. } => None,
     }
 }
 

@@ -213,9 +213,14 @@ impl Plan {
                 old.old, old.live
             ));
         }
-        if let (Origin::Query { .. }, false) = (&view.origin, self.options.stale) {
+        let of_what = match &view.origin {
+            Origin::Copy { .. } => None,
+            Origin::Query { .. } => Some("is a query"),
+            Origin::Events { .. } => Some("is made of events"),
+        };
+        if let (Some(of_what), false) = (of_what, self.options.stale) {
             self.refusals.push(format!(
-                "view {} is a query, and its old table cannot catch up: a stretch of the log does not say its rows; \
+                "view {} {of_what}, and its old table cannot catch up: a stretch of the log does not say its rows; \
                  --stale brings it back as it was, and lacks what is listed",
                 view.name
             ));

@@ -67,7 +67,7 @@ impl Lines {
         std::str::from_utf8(&self.line).map(Some).map_err(|error| {
             let column = error.valid_up_to() + 1;
             self.problem(format!(
-                "byte {column} is not UTF-8: kcat -J cannot record binary keys or values"
+                "byte {column} is not UTF-8: kcat -J cannot record binary keys or values; write those as {{\"base64\": \"…\"}}"
             ))
         })
     }

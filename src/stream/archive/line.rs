@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -54,6 +56,9 @@ pub(super) fn bytes<'a>(
     if raw == "null" {
         return Ok(None);
     }
+    if raw.starts_with('{') {
+        return binary(field, raw, buffer).map(Some);
+    }
     let Some(inside) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) else {
         return Err(format!(
             "{field} is no text; record without a deserializer (kcat without -s and -r)"
@@ -64,6 +69,24 @@ pub(super) fn bytes<'a>(
     }
     unescape(inside, buffer).map_err(|problem| format!("{field}: {problem}"))?;
     Ok(Some(buffer))
+}
+
+/// What is no text, which kcat cannot record: `{"base64": "…"}`.
+fn binary<'a>(field: &str, raw: &str, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Binary<'t> {
+        #[serde(borrow)]
+        base64: Cow<'t, str>,
+    }
+    buffer.clear();
+    let written = serde_json::from_str::<Binary<'_>>(raw).ok();
+    written
+        .and_then(|written| STANDARD.decode_vec(&*written.base64, buffer).ok())
+        .ok_or_else(|| {
+            format!("{field} is no text, and no object with the bytes: {{\"base64\": \"…\"}}")
+        })?;
+    Ok(buffer)
 }
 
 /// `text` is the inside of a JSON text that serde_json has already walked over, so that only what it does not
@@ -155,6 +178,31 @@ mod tests {
                 bytes("key", raw, &mut buffer).unwrap(),
                 Some(expected.as_bytes()),
                 "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stand_in_base64() {
+        let read = |json| {
+            let raw: &RawValue = serde_json::from_str(json).unwrap();
+            let mut buffer = vec![9];
+            bytes("payload", raw, &mut buffer).map(|b| b.map(<[u8]>::to_vec))
+        };
+        assert_eq!(
+            read(r#"{"base64":"AAAA/w=="}"#),
+            Ok(Some(vec![0, 0, 0, 255]))
+        );
+        assert_eq!(read(r#"{"base64":""}"#), Ok(Some(vec![])));
+        for wrong in [
+            r#"{"a":1}"#,
+            r#"{"base64":"?"}"#,
+            r#"{"base64":"AA==","b":1}"#,
+        ] {
+            let said = read(wrong).unwrap_err();
+            assert!(
+                said.starts_with("payload is no text, and no object"),
+                "{said}"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! Recorded topics as files: what `kcat -C -J` writes, one JSON object a line, plain, gzip or zstd.
+//! Recorded topics as files: what `kcat -C -J` writes, one JSON object a line, plain, gzip or zstd. A key or payload that is
+//! no text, which kcat cannot record, is an object: `{"base64": "…"}`.
 //!
 //! Files are read in the order given, which is the arrival order. The first question about an archive costs
 //! one pass over all files (`index`), remembered for as long as the archive is open.
@@ -18,6 +19,7 @@ use index::Index;
 
 use super::StreamError;
 use super::error::alike;
+use super::registry::Registry;
 use super::types::{Cleanup, Extent, Topic};
 
 /// Which files, and what to make of holes in them.
@@ -34,6 +36,7 @@ pub struct ArchiveConfig {
 pub struct Archive {
     config: ArchiveConfig,
     index: Mutex<Option<Arc<Index>>>,
+    pub(super) registry: Option<Registry>,
 }
 
 impl Archive {
@@ -54,7 +57,15 @@ impl Archive {
         Ok(Archive {
             config,
             index: Mutex::new(None),
+            registry: None,
         })
+    }
+
+    /// Opens framed records with the schemas of this registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Option<Registry>) -> Archive {
+        self.registry = registry;
+        self
     }
 
     /// See [`super::Log::topic`].

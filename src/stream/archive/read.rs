@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::projection::record::Frame;
 use crate::projection::record::Position;
 use crate::projection::record::Record;
 
@@ -262,6 +263,8 @@ impl Reading {
                 key,
                 value,
                 headers: &headers,
+                key_frame: Frame::None,
+                value_frame: Frame::None,
             },
         )
         .map_err(Trouble::Sink)?;

@@ -29,6 +29,7 @@ use client::{Client, Policy};
 use super::StreamError;
 use super::error::alike;
 use super::limits::STALL_WAIT;
+use super::registry::Registry;
 use super::types::{Extent, Topic};
 
 /// What a read does about offsets that hold no record.
@@ -47,6 +48,7 @@ pub struct Kafka {
     policies: Mutex<HashMap<String, Policy>>,
     patience: Duration,
     headers: bool,
+    pub(super) registry: Option<Registry>,
 }
 
 impl fmt::Debug for Kafka {
@@ -72,6 +74,7 @@ impl Kafka {
             policies: Mutex::default(),
             patience: STALL_WAIT,
             headers: true,
+            registry: None,
         })
     }
 
@@ -79,6 +82,13 @@ impl Kafka {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Kafka {
         self.patience = patience;
+        self
+    }
+
+    /// Opens framed records with the schemas of this registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Option<Registry>) -> Kafka {
+        self.registry = registry;
         self
     }
 

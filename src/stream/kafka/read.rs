@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::projection::record::Frame;
 use crate::projection::record::Position;
 use crate::projection::record::Record;
 
@@ -201,6 +202,8 @@ impl Reading<'_> {
                     key,
                     value,
                     headers: &headers,
+                    key_frame: Frame::None,
+                    value_frame: Frame::None,
                 },
             )
             .map_err(ReadError::Sink)?;
