@@ -132,7 +132,7 @@ pub struct Expectation {
     /// Ids of the tables that it reads, as far as they are known.
     pub tables: Vec<i64>,
     /// How its rows become those that are compared; `None` while the primary does not answer.
-    pub mapping: Option<Mapping>,
+    pub mapping: Option<Box<Mapping>>,
 }
 
 impl View {
@@ -168,7 +168,7 @@ impl View {
                         ..
                     }),
                 ..
-            } => mapping.clone(),
+            } => (**mapping).clone(),
             _ => self.mapping.compared(),
         }
     }

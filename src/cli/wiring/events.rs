@@ -387,7 +387,7 @@ impl Wiring<'_> {
             }
             Err(other) => return Err(anyhow::Error::from(other).context("primary")),
         };
-        expectation.mapping = self.compared(&given, mapping);
+        expectation.mapping = self.compared(&given, mapping).map(Box::new);
         Ok(Some(expectation))
     }
 
