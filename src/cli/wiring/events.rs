@@ -385,6 +385,11 @@ impl Wiring<'_> {
                 self.problem("expected", what, "correct the query".to_owned());
                 return Ok(None);
             }
+            Err(missing @ StoreError::NoTable { .. }) => {
+                let fix = "name tables of the primary".to_owned();
+                self.problem("expected", missing.to_string(), fix);
+                return Ok(None);
+            }
             Err(other) => return Err(anyhow::Error::from(other).context("primary")),
         };
         expectation.mapping = self.compared(&given, mapping).map(Box::new);
