@@ -109,7 +109,7 @@ pub enum Origin {
         /// The source.
         source: SourcePart,
         /// What they do.
-        events: Events,
+        events: Box<Events>,
         /// What the rows should be by the primary, where the playbook says how to ask it.
         expected: Option<Expectation>,
     },
@@ -140,7 +140,7 @@ impl View {
     #[must_use]
     pub fn decoder(&self, guard: Guard) -> Option<AnyDecoder> {
         if let Origin::Events { events, .. } = &self.origin {
-            let decoder = EventDecoder::new(events.clone(), guard);
+            let decoder = EventDecoder::new(events.as_ref().clone(), guard);
             return Some(AnyDecoder::Events(Box::new(decoder)));
         }
         let decoder = Decoder::new(self.decoded()?, guard);

@@ -55,7 +55,7 @@ pub(super) async fn wire(
         name: view.name.clone(),
         origin: Rows::Events {
             source: part(source),
-            events,
+            events: Box::new(events),
             expected,
         },
         table,
