@@ -69,19 +69,16 @@ pub(crate) fn outcome(history: &[Record]) -> (BTreeMap<i64, Columns>, Counts) {
     let mut newest: BTreeMap<i64, (Version, Option<&Columns>)> = BTreeMap::new();
     let mut counts = Counts::default();
     for record in history {
-        let lsn = record.lsn.or(lsn_of.get(&record.partition).copied());
-        let lsn = lsn.unwrap_or(0);
-        lsn_of.insert(record.partition, lsn);
+        let highest = lsn_of.entry(record.partition).or_default();
+        *highest = record.lsn.unwrap_or(0).max(*highest);
+        // Without a position of its own, it is newer than all that its partition has had.
+        let lsn = record.lsn.unwrap_or(*highest);
         let previous = before.insert(record.partition, record);
         let follows = previous.is_some_and(|p| p.op == Op::Delete && p.key == record.key);
         if record.op == Op::Tombstone && follows {
             counts.tombstone += 1;
             continue;
         }
-        // A record without a position is newer than all that its partition had of the key, whatever position it takes.
-        let known_here = newest.get(&record.key).map(|(known, _)| *known);
-        let known_here = known_here.filter(|known| known.2 == record.partition);
-        let after_all = record.lsn.is_none() && known_here.is_some();
         let version = (lsn, record.offset, record.partition);
         let content = match &record.op {
             Op::Put(columns) => Some(columns),
@@ -93,13 +90,9 @@ pub(crate) fn outcome(history: &[Record]) -> (BTreeMap<i64, Columns>, Counts) {
                 newest.insert(record.key, (latest, content));
                 counts.duplicate += 1;
             }
-            Some((known, _)) if version <= *known && !after_all => counts.stale += 1,
-            known => {
-                let lsn = match known {
-                    Some((known, _)) if after_all => lsn.max(known.0),
-                    _ => lsn,
-                };
-                newest.insert(record.key, ((lsn, version.1, version.2), content));
+            Some((known, _)) if version <= *known => counts.stale += 1,
+            _ => {
+                newest.insert(record.key, (version, content));
                 match content {
                     Some(_) => counts.put += 1,
                     None => counts.deleted += 1,

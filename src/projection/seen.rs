@@ -8,9 +8,12 @@ use super::version::Version;
 /// What a decoder that goes on where another one stopped must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// By partition, the last source position: records without one take it.
+    /// By partition, the highest source position: records without one take it.
     pub positions: Vec<(i32, [u64; 3])>,
-    /// By partition, the source's clock at the last record that told it.
+    /// By partition, the epoch of that, where it is not the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<(i32, u8)>,
+    /// By partition, the latest that the source's clock was.
     #[serde(default)]
     pub clocks: Vec<(i32, i64)>,
     /// By epoch, the database that the records came from.

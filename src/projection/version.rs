@@ -94,7 +94,7 @@ impl Rank {
 pub struct Version {
     /// From the source.
     pub rank: Rank,
-    /// Partition of the record; its complement when the record had no position of its own and took the last one seen there.
+    /// Partition of the record; its complement when the record had no position of its own and took the highest one seen there.
     pub partition: i32,
     /// Offset of the record.
     pub offset: i64,
@@ -126,12 +126,26 @@ impl Version {
     pub fn follows(&self, other: &Version) -> bool {
         let after = self.place() == other.place() && self.offset > other.offset;
         let late = || match (self.clock, other.clock) {
-            (Some(now), Some(then)) => now >= then,
+            (Some(now), Some(then)) => now > then,
             _ => true,
         };
         after
             && self.rank.epoch == other.rank.epoch
             && (self.is_borrowed() || (other.is_borrowed() && late()))
+    }
+
+    /// This version, of what follows the other: at no lower position than that, which is then not its own. So what is newest
+    /// in a partition never depends on when the records of other partitions come.
+    #[must_use]
+    pub fn behind(self, other: &Version) -> Version {
+        if self.rank >= other.rank {
+            return self;
+        }
+        Version {
+            rank: other.rank,
+            partition: !self.place(),
+            ..self
+        }
     }
 }
 
@@ -199,15 +213,15 @@ pub struct IdentityChanged {
     pub now: String,
 }
 
-/// Stamps every change of one source with its [`Version`]. It remembers, for each partition, the last position seen,
-/// for the records that carry none.
+/// Stamps every change of one source with its [`Version`]. It remembers, for each partition, the highest position seen, for
+/// the records that carry none: they are newer than all that was there before them, also where that was sent once more.
 #[derive(Clone, Debug)]
 pub struct Guard {
     order: Order,
     epochs: Vec<BTreeMap<i32, i64>>,
     /// By partition: every record looks here, so it is an index and no map.
-    last: Vec<Option<[u64; 3]>>,
-    /// By partition, the source's clock at the last record that told it.
+    highest: Vec<Option<Rank>>,
+    /// By partition, the latest that the source's clock was.
     clocks: Vec<Option<i64>>,
     /// By epoch.
     origins: Vec<Option<SourceIdentity>>,
@@ -220,7 +234,7 @@ impl Guard {
         Guard {
             order,
             epochs,
-            last: Vec::new(),
+            highest: Vec::new(),
             clocks: Vec::new(),
             origins: Vec::new(),
         }
@@ -229,14 +243,17 @@ impl Guard {
     /// What a guard that goes on from here must know.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        let last = (0..).zip(&self.last);
+        let highest = (0..).zip(&self.highest);
+        let ranks = highest.filter_map(|(partition, rank)| Some((partition, (*rank)?)));
         let clocks = (0..).zip(&self.clocks);
         Seen {
             clocks: clocks
                 .filter_map(|(partition, clock)| Some((partition, (*clock)?)))
                 .collect(),
-            positions: last
-                .filter_map(|(partition, words)| Some((partition, (*words)?)))
+            positions: ranks.clone().map(|(at, rank)| (at, rank.words)).collect(),
+            epochs: ranks
+                .map(|(at, rank)| (at, rank.epoch))
+                .filter(|(_, epoch)| *epoch > 0)
                 .collect(),
             origins: self.origins.clone(),
             deleted: Vec::new(),
@@ -248,7 +265,11 @@ impl Guard {
     #[must_use]
     pub fn after(mut self, seen: &Seen) -> Guard {
         for (partition, words) in &seen.positions {
-            *slot(&mut self.last, *partition) = Some(*words);
+            let epoch = seen.epochs.iter().find(|(at, _)| at == partition);
+            *slot(&mut self.highest, *partition) = Some(Rank {
+                epoch: epoch.map_or(0, |(_, epoch)| *epoch),
+                words: *words,
+            });
         }
         for (partition, clock) in &seen.clocks {
             *slot(&mut self.clocks, *partition) = Some(*clock);
@@ -285,16 +306,18 @@ impl Guard {
         Ok(match (&self.order, stamp.words) {
             (Order::Offset, _) => own([0; 3]),
             (_, Some(words)) => {
-                *slot(&mut self.last, at.partition) = Some(words);
-                if stamp.clock.is_some() {
-                    *slot(&mut self.clocks, at.partition) = stamp.clock;
-                }
+                let highest = slot(&mut self.highest, at.partition);
+                *highest = (*highest).max(Some(Rank { epoch, words }));
+                let clock = slot(&mut self.clocks, at.partition);
+                *clock = (*clock).max(stamp.clock);
                 own(words)
             }
             (_, None) => Version {
                 partition: !at.partition,
                 clock: *slot(&mut self.clocks, at.partition),
-                ..own(slot(&mut self.last, at.partition).unwrap_or_default())
+                ..own(slot(&mut self.highest, at.partition)
+                    .filter(|rank| rank.epoch == epoch)
+                    .map_or([0; 3], |rank| rank.words))
             },
         })
     }
@@ -358,9 +381,11 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_position_takes_the_last_of_its_partition() {
+    fn a_record_without_a_position_takes_the_highest_of_its_partition() {
         let mut guard = Guard::new(Order::Lsn, Vec::new());
         let first = guard.version(at(0, 0), &lsn(70)).expect("no identity");
+        // What is sent once more takes nothing back.
+        guard.version(at(0, 0), &lsn(30)).expect("no identity");
         let bare = guard
             .version(at(0, 1), &Stamp::default())
             .expect("no identity");

@@ -318,7 +318,7 @@ pub async fn load(
     written(store, shadow, permit, fill).await
 }
 
-/// Puts a state that [`Acts::state`] gave into an empty shadow: it is then as that one was, and so is what the loader knows
+/// Puts a state that [`crate::store::Acts::state`] gave into an empty shadow: it is then as that one was, and so is what the loader knows
 /// of keys. `next` is where the log goes on, recorded with the last batch. Returns the loader for the next round, and
 /// whether the operator stopped it; then `next` is not recorded.
 ///

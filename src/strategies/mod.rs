@@ -109,7 +109,7 @@ pub enum Origin {
         /// The source.
         source: SourcePart,
         /// What they do.
-        events: Events,
+        events: Box<Events>,
         /// What the rows should be by the primary, where the playbook says how to ask it.
         expected: Option<Expectation>,
     },
@@ -132,7 +132,7 @@ pub struct Expectation {
     /// Ids of the tables that it reads, as far as they are known.
     pub tables: Vec<i64>,
     /// How its rows become those that are compared; `None` while the primary does not answer.
-    pub mapping: Option<Mapping>,
+    pub mapping: Option<Box<Mapping>>,
 }
 
 impl View {
@@ -140,7 +140,7 @@ impl View {
     #[must_use]
     pub fn decoder(&self, guard: Guard) -> Option<AnyDecoder> {
         if let Origin::Events { events, .. } = &self.origin {
-            let decoder = EventDecoder::new(events.clone(), guard);
+            let decoder = EventDecoder::new(events.as_ref().clone(), guard);
             return Some(AnyDecoder::Events(Box::new(decoder)));
         }
         let decoder = Decoder::new(self.decoded()?, guard);
@@ -168,7 +168,7 @@ impl View {
                         ..
                     }),
                 ..
-            } => mapping.clone(),
+            } => (**mapping).clone(),
             _ => self.mapping.compared(),
         }
     }

@@ -8,7 +8,7 @@ use trueup::projection::change::Change;
 use trueup::projection::decode::events::{
     Absent, Envelope, EventDecoder, Events, Form, On, Place, Term, Value,
 };
-use trueup::projection::record::{Position, Record};
+use trueup::projection::record::{Frame, Position, Record};
 use trueup::projection::types::{Column, ColumnType};
 use trueup::projection::version::{Guard, Order};
 
@@ -134,6 +134,8 @@ fn a_record_is_read_or_refused_where_it_stands() {
             key: Some(&key),
             value: Some(&value),
             headers: if kind.is_empty() { &[] } else { &headers },
+            key_frame: Frame::None,
+            value_frame: Frame::None,
         };
         let mut changes: Vec<Change<'static>> = Vec::new();
         match decoders[which].decode(&record, &mut changes) {

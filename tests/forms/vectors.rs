@@ -182,7 +182,7 @@ fn flattened_without_deletes() {
     system
         .trueup(&["replay", "big-bang", "{}", "--dry-run"])
         .exit(0)
-        .says(&[
+        .shows(&[
             "flattened so that deletes leave none",
             "flattened records have no truncates",
         ]);
@@ -644,7 +644,7 @@ fn a_null_that_arrived_as_the_default_is_named() {
     system
         .trueup(&["replay", "big-bang", "{}", "--dry-run"])
         .exit(0)
-        .says(&["replace.null.with.default=false", "(a)"]);
+        .shows(&["replace.null.with.default=false", "(a)"]);
     replayed_anyway(&system);
     system.trueup(&["verify", "{}"]).exit(1);
 }

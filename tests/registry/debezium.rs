@@ -93,12 +93,11 @@ fn debezium_in_avro_is_rebuilt_row_for_row() {
     system.equal();
     trueup(&["verify", &text(&playbook)]).exit(0);
     trueup(&["doctor", &text(&playbook), "--format", "json"]);
-    // What was changed by hand is found, and the log says what it was.
+    // What was changed by hand is found and repaired.
     system.reads("UPDATE read.rows SET n = 0 WHERE id = 1");
-    trueup(&["verify", &text(&playbook), "--explain"]).exit(1);
+    trueup(&["verify", &text(&playbook)]).exit(1);
     system.replayed(&playbook);
     system.equal();
-    let _ = script("debezium").args(["drop", "tu_avro_json"]).output();
 }
 
 /// What is opened is what Connect's own JSON converter has written of the same changes, row by row and type by type.

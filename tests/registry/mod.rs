@@ -45,7 +45,10 @@ impl System {
     }
 
     fn clear(&self) {
-        let _ = script("debezium").args(["drop", self.name]).output();
+        // A test may have a second connector, whose slot would keep the database.
+        for connector in [self.name.to_owned(), format!("{}_json", self.name)] {
+            let _ = script("debezium").args(["drop", &connector]).output();
+        }
         for side in ["primary", "reads"] {
             let drop = format!("DROP DATABASE IF EXISTS {}_{side} WITH (FORCE)", self.name);
             self.postgres.sql("postgres", &drop);

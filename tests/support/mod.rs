@@ -34,15 +34,28 @@ impl Ran {
     /// stderr must say all of these.
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Ran {
+        self.has(&self.stderr, words);
+        self
+    }
+
+    /// stdout must say all of these.
+    #[track_caller]
+    pub fn shows(self, words: &[&str]) -> Ran {
+        self.has(&self.stdout, words);
+        self
+    }
+
+    #[track_caller]
+    fn has(&self, text: &str, words: &[&str]) {
         for word in words {
             assert!(
-                self.stderr.contains(word),
-                "{word:?} is not said by $ {}\n--- stderr\n{}",
+                text.contains(word),
+                "{word:?} is not said by $ {}\n--- stdout\n{}\n--- stderr\n{}",
                 self.line,
+                self.stdout,
                 self.stderr
             );
         }
-        self
     }
 
     /// The one JSON object on stdout.

@@ -55,7 +55,7 @@ pub(super) async fn wire(
         name: view.name.clone(),
         origin: Rows::Events {
             source: part(source),
-            events,
+            events: Box::new(events),
             expected,
         },
         table,
@@ -385,9 +385,14 @@ impl Wiring<'_> {
                 self.problem("expected", what, "correct the query".to_owned());
                 return Ok(None);
             }
+            Err(missing @ StoreError::NoTable { .. }) => {
+                let fix = "name tables of the primary".to_owned();
+                self.problem("expected", missing.to_string(), fix);
+                return Ok(None);
+            }
             Err(other) => return Err(anyhow::Error::from(other).context("primary")),
         };
-        expectation.mapping = self.compared(&given, mapping);
+        expectation.mapping = self.compared(&given, mapping).map(Box::new);
         Ok(Some(expectation))
     }
 

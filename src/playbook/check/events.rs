@@ -307,13 +307,7 @@ fn change(
         );
         return None;
     }
-    let set = each(
-        reader,
-        &join(path, "set"),
-        raw.set,
-        key,
-        |reader, path, written| value(reader, path, written),
-    );
+    let set = each(reader, &join(path, "set"), raw.set, key, value);
     let add = each(reader, &join(path, "add"), raw.add, key, term);
     let (set, add) = (set?, add?);
     if let Some((both, _)) = add

@@ -283,7 +283,7 @@ fn placeholder(value: &str) -> Result<Vec<u8>, (String, String)> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
     bytes
-        .filter(|bytes| !bytes.is_empty() && digits.len() % 2 == 0)
+        .filter(|bytes| !bytes.is_empty() && digits.len().is_multiple_of(2))
         .ok_or_else(|| wrong(value, "`hex:` and an even number of hexadecimal digits"))
 }
 

@@ -286,9 +286,7 @@ impl Held {
         }
         if change.version.follows(&self.newest) {
             let mut change = change;
-            if change.version.is_borrowed() {
-                change.version.rank = change.version.rank.max(self.newest.rank);
-            }
+            change.version = change.version.behind(&self.newest);
             return self.replace(start, change);
         }
         if change.version < self.newest {
