@@ -6,7 +6,6 @@ pub mod lag;
 pub mod made;
 pub mod metrics;
 pub mod progress;
-pub mod quarantine;
 pub mod reconcile;
 pub mod replay;
 pub mod rollback;

@@ -3,7 +3,6 @@
 mod book;
 mod histories;
 mod mutated;
-mod quarantine;
 mod refusals;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,6 @@
 
 mod log;
 mod mutations;
-mod quarantine;
 mod real;
 mod recorded;
 mod schema;

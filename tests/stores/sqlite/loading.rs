@@ -132,7 +132,6 @@ pub(super) async fn append(
             shadow,
             batch,
             &trueup::store::Mark {
-                quarantined: Vec::new(),
                 next: next.to_vec(),
                 memo: String::new(),
             },

@@ -44,7 +44,7 @@ impl Pipeline<'_> {
                 loader.again_only();
             }
         }
-        Ok(self.without_holes()?)
+        Ok(())
     }
 
     /// A load at its beginning: an empty shadow, or what a snapshot holds of it.
