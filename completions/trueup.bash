@@ -34,6 +34,9 @@ _trueup() {
             trueup,lag)
                 cmd="trueup__subcmd__lag"
                 ;;
+            trueup,quarantine)
+                cmd="trueup__subcmd__quarantine"
+                ;;
             trueup,reconcile)
                 cmd="trueup__subcmd__reconcile"
                 ;;
@@ -73,6 +76,9 @@ _trueup() {
             trueup__subcmd__help,lag)
                 cmd="trueup__subcmd__help__subcmd__lag"
                 ;;
+            trueup__subcmd__help,quarantine)
+                cmd="trueup__subcmd__help__subcmd__quarantine"
+                ;;
             trueup__subcmd__help,reconcile)
                 cmd="trueup__subcmd__help__subcmd__reconcile"
                 ;;
@@ -93,6 +99,15 @@ _trueup() {
                 ;;
             trueup__subcmd__help,verify)
                 cmd="trueup__subcmd__help__subcmd__verify"
+                ;;
+            trueup__subcmd__help__subcmd__quarantine,list)
+                cmd="trueup__subcmd__help__subcmd__quarantine__subcmd__list"
+                ;;
+            trueup__subcmd__help__subcmd__quarantine,retry)
+                cmd="trueup__subcmd__help__subcmd__quarantine__subcmd__retry"
+                ;;
+            trueup__subcmd__help__subcmd__quarantine,skip)
+                cmd="trueup__subcmd__help__subcmd__quarantine__subcmd__skip"
                 ;;
             trueup__subcmd__help__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__help__subcmd__replay__subcmd__big__subcmd__bang"
@@ -120,6 +135,30 @@ _trueup() {
                 ;;
             trueup__subcmd__help__subcmd__snapshot,verify)
                 cmd="trueup__subcmd__help__subcmd__snapshot__subcmd__verify"
+                ;;
+            trueup__subcmd__quarantine,help)
+                cmd="trueup__subcmd__quarantine__subcmd__help"
+                ;;
+            trueup__subcmd__quarantine,list)
+                cmd="trueup__subcmd__quarantine__subcmd__list"
+                ;;
+            trueup__subcmd__quarantine,retry)
+                cmd="trueup__subcmd__quarantine__subcmd__retry"
+                ;;
+            trueup__subcmd__quarantine,skip)
+                cmd="trueup__subcmd__quarantine__subcmd__skip"
+                ;;
+            trueup__subcmd__quarantine__subcmd__help,help)
+                cmd="trueup__subcmd__quarantine__subcmd__help__subcmd__help"
+                ;;
+            trueup__subcmd__quarantine__subcmd__help,list)
+                cmd="trueup__subcmd__quarantine__subcmd__help__subcmd__list"
+                ;;
+            trueup__subcmd__quarantine__subcmd__help,retry)
+                cmd="trueup__subcmd__quarantine__subcmd__help__subcmd__retry"
+                ;;
+            trueup__subcmd__quarantine__subcmd__help,skip)
+                cmd="trueup__subcmd__quarantine__subcmd__help__subcmd__skip"
                 ;;
             trueup__subcmd__replay,big-bang)
                 cmd="trueup__subcmd__replay__subcmd__big__subcmd__bang"
@@ -200,7 +239,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,7 +307,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help"
+            opts="replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -354,6 +393,62 @@ _trueup() {
         trueup__subcmd__help__subcmd__lag)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__quarantine)
+            opts="list retry skip"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__quarantine__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__quarantine__subcmd__retry)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__quarantine__subcmd__skip)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -661,6 +756,176 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trueup__subcmd__quarantine)
+            opts="-v -q -h --verbose --quiet --help list retry skip help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__help)
+            opts="list retry skip help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__help__subcmd__retry)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__help__subcmd__skip)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__list)
+            opts="-v -q -h --all --format --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__retry)
+            opts="-v -q -h --record --view --dry-run --yes --confirm --format --on-bad --rate --pause-file --stall-after --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --on-bad)
+                    COMPREPLY=($(compgen -W "stop quarantine" -- "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__quarantine__subcmd__skip)
+            opts="-v -q -h --record --all --yes --confirm --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trueup__subcmd__reconcile)
             opts="-v -q -h --view --apply --out --plan --kind --keys --where --column --repairs-max --deletes-max --allow-shrink --lag-wait --no-hash --yes --confirm --format --show-values --show --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -754,7 +1019,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__big__subcmd__bang)
-            opts="-v -q -h --until --no-swap --no-check --cutover-file --hand-over --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --until --no-swap --no-check --accept-holes --cutover-file --hand-over --view --dry-run --yes --confirm --format --on-bad --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -778,6 +1043,10 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --on-bad)
+                    COMPREPLY=($(compgen -W "stop quarantine" -- "${cur}"))
                     return 0
                     ;;
                 --rate)
@@ -856,7 +1125,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__replay__subcmd__partial)
-            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --cutover-file --hand-over --keys --where --unverified --view --dry-run --yes --confirm --format --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --snapshot --from-offsets --from-time --until --no-swap --no-check --accept-holes --cutover-file --hand-over --keys --where --unverified --view --dry-run --yes --confirm --format --on-bad --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -900,6 +1169,10 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --on-bad)
+                    COMPREPLY=($(compgen -W "stop quarantine" -- "${cur}"))
                     return 0
                     ;;
                 --rate)

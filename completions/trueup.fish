@@ -35,6 +35,7 @@ complete -c trueup -n "__fish_trueup_needs_command" -f -a "lag" -d 'Say how far 
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "quarantine" -d 'Records that could not be applied: list them, read them again, or do without them'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "rollback" -d 'Bring the table that a swap put aside back, caught up with the log since'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
@@ -53,11 +54,14 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l on-bad -d 'What becomes of a record that cannot be applied: it stops the run, or is kept in quarantine and blocks its key' -r -f -a "stop\t'It stops the run'
+quarantine\t'It is kept, and its key is blocked: its row comes from the primary, or stays as it was'"
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-swap -d 'Build the shadows and leave them beside the live tables'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l no-check -d 'Do not compare the shadows with the primary before the swap'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l accept-holes -d 'Swap though keys are blocked by records in quarantine, and the primary does not say what their rows are'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l hand-over -d 'Bring the tables to the end of the log, and set the offsets of the projector\'s group to it: for a projector that cannot get there; only when all that its group reads is in this replay'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l dry-run -d 'Print the plan and stop'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from big-bang" -l yes -d 'Consent without being asked'
@@ -75,11 +79,14 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l on-bad -d 'What becomes of a record that cannot be applied: it stops the run, or is kept in quarantine and blocks its key' -r -f -a "stop\t'It stops the run'
+quarantine\t'It is kept, and its key is blocked: its row comes from the primary, or stays as it was'"
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-swap -d 'Build the shadows and leave them beside the live tables'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l no-check -d 'Do not compare the shadows with the primary before the swap'
+complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l accept-holes -d 'Swap though keys are blocked by records in quarantine, and the primary does not say what their rows are'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l hand-over -d 'Bring the tables to the end of the log, and set the offsets of the projector\'s group to it: for a projector that cannot get there; only when all that its group reads is in this replay'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l unverified -d 'Begin from a snapshot though it is not known to be good'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from partial" -l dry-run -d 'Print the plan and stop'
@@ -235,6 +242,45 @@ complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subc
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "abort" -d 'Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed'
 complete -c trueup -n "__fish_trueup_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -f -a "list" -d 'List the records that were set aside, with the reason of each; as JSON, with the records whole'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -f -a "retry" -d 'Read the log of their keys again from these records on, as the playbook now says, and repair the rows in place'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -f -a "skip" -d 'Do without these records: their keys are not blocked any more, and their rows stay as they are'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and not __fish_seen_subcommand_from list retry skip help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from list" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from list" -l all -d 'Also those that do not matter any more'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l record -d 'Only this record (`topic:partition:offset`); may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l on-bad -d 'What becomes of a record that cannot be applied: it stops the run, or is kept in quarantine and blocks its key' -r -f -a "stop\t'It stops the run'
+quarantine\t'It is kept, and its key is blocked: its row comes from the primary, or stays as it was'"
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l dry-run -d 'Print the plan and stop'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -l record -d 'This record (`topic:partition:offset`); may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -l confirm -d 'Consent by naming the table that is written' -r
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -l all -d 'All of them'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -l yes -d 'Consent without being asked'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from skip" -s h -l help -d 'Print help'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the records that were set aside, with the reason of each; as JSON, with the records whole'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Read the log of their keys again from these records on, as the playbook now says, and repair the rows in place'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from help" -f -a "skip" -d 'Do without these records: their keys are not blocked any more, and their rows stay as they are'
+complete -c trueup -n "__fish_trueup_using_subcommand quarantine; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l keys -d 'Only these keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand undo" -l format -d 'How the result is written' -r -f -a "table\t'For people'
@@ -270,19 +316,20 @@ complete -c trueup -n "__fish_trueup_using_subcommand demo" -s h -l help -d 'Pri
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "rollback" -d 'Bring the table that a swap put aside back, caught up with the log since'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs undo rollback init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "quarantine" -d 'Records that could not be applied: list them, read them again, or do without them'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "rollback" -d 'Bring the table that a swap put aside back, caught up with the log since'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild views from offset zero in shadows, check them against the primary, and swap them in together'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "create" -d 'Fold the log since the last snapshot into a new one'
@@ -292,3 +339,6 @@ complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subc
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "prune" -d 'Remove old and damaged snapshots; the newest that is known to be good always stays'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "gc" -d 'Drop the old tables that swaps have left, one in a transaction; never what depends on one'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "abort" -d 'Remove what a run that died has built, instead of going on with it; a projector that it left paused is resumed'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from quarantine" -f -a "list" -d 'List the records that were set aside, with the reason of each; as JSON, with the records whole'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from quarantine" -f -a "retry" -d 'Read the log of their keys again from these records on, as the playbook now says, and repair the rows in place'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from quarantine" -f -a "skip" -d 'Do without these records: their keys are not blocked any more, and their rows stay as they are'

@@ -12,6 +12,8 @@ pub const BATCHES_IN_FLIGHT: usize = 2;
 pub const SETTLE_BYTES_MAX: usize = 32 << 20;
 /// Rounds of catching up with a log that moves on while the shadow is being checked.
 pub const CATCH_UP_ROUNDS_MAX: u32 = 5;
+/// Records that a load sets aside at most; beyond that, it is not the records that are wrong.
+pub const QUARANTINED_MAX: usize = 10_000;
 /// Keys that are settled from the primary at once.
 pub const LOOKUP_KEYS: usize = 500;
 /// Percent of a query view's rows that are exchanged by their keys at most while it is caught up; beyond that, and …

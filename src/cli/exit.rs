@@ -10,6 +10,7 @@ use crate::projection::decode::DecodeError;
 use crate::projection::diff::OrderError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
+use crate::strategies::replay::Holes;
 use crate::strategies::{Bug, Interrupted, Refused};
 use crate::stream::StreamError;
 
@@ -115,6 +116,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     } else if cause.is::<Refused>()
         || cause.is::<crate::demo::Refused>()
         || cause.is::<DecodeError>()
+        || cause.is::<Holes>()
         || cause.is::<CastError>()
         || cause.is::<OrderError>()
     {

@@ -13,6 +13,7 @@ mod init;
 mod lag;
 mod metrics;
 mod pace;
+mod quarantine;
 mod reconcile;
 mod replay;
 mod rollback;
@@ -57,6 +58,9 @@ enum Command {
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     Runs(runs::Args),
+    /// Records that could not be applied: list them, read them again, or do without them
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     Undo(undo::Args),
     Rollback(rollback::Args),
     Init(init::Args),
@@ -87,6 +91,7 @@ pub fn run(args: Vec<OsString>) -> Exit {
         Command::Completions(args) => completions::run(&args, &mut Cli::command(), &context),
         Command::Replay(replay) => on_runtime(replay::run(replay, &context)),
         Command::Reconcile(args) => on_runtime(reconcile::run(args, &context)),
+        Command::Quarantine(quarantine) => on_runtime(quarantine::run(quarantine, &context)),
         Command::Runs(args) => on_runtime(runs::run(args, &context)),
         Command::Snapshot(snapshot) => on_runtime(snapshot::run(snapshot, &context)),
         Command::Undo(args) => on_runtime(undo::run(args, &context)),

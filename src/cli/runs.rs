@@ -120,7 +120,7 @@ fn shown(record: RunRecord) -> Run {
 }
 
 async fn abort(args: &AbortArgs, context: &Context) -> Result<Exit> {
-    let stores = wiring::open_stores(&args.playbook).await?;
+    let stores = wiring::open_stores(&args.playbook, true).await?;
     let cutover = wiring::cutover_of(&args.playbook)?;
     let mut dead = Vec::new();
     for store in &stores {

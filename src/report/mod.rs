@@ -6,6 +6,7 @@ pub mod lag;
 pub mod made;
 pub mod metrics;
 pub mod progress;
+pub mod quarantine;
 pub mod reconcile;
 pub mod replay;
 pub mod rollback;

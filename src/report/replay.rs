@@ -249,6 +249,8 @@ pub struct DoneReport {
     pub caught_up: Vec<(String, String)>,
     /// Keys taken from the primary, because the log did not hold their row whole.
     pub settled: Vec<String>,
+    /// Keys whose row is as it was before a record that was set aside.
+    pub holes: Vec<String>,
     /// Topic, partition, next offset.
     pub next: Vec<(String, i32, i64)>,
     /// Rows compared with the primary.
@@ -352,6 +354,15 @@ impl DoneReport {
                 shown.join("; ")
             ));
         }
+        if !self.holes.is_empty() {
+            let shown = self.holes.iter().take(limits::KEYS_SHOWN_MAX);
+            let shown: Vec<&str> = shown.map(String::as_str).collect();
+            out.push_str(&format!(
+                "{} keys are as they were before a record that was set aside: {}; `trueup quarantine list` shows why\n",
+                grouped(self.holes.len() as u64),
+                shown.join("; ")
+            ));
+        }
         for (view, how) in &self.caught_up {
             out.push_str(&format!("{view} was caught up: {how}\n"));
         }
@@ -401,7 +412,7 @@ impl DoneReport {
                 "read": c.read, "put": c.put, "deleted": c.deleted, "truncated": c.truncated, "stale": c.stale,
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
-            "settled": self.settled, "rows_checked": self.checked, "differing": self.differing,
+            "settled": self.settled, "holes": self.holes, "rows_checked": self.checked, "differing": self.differing,
             "underway": self.underway, "paused_ms": self.paused_ms,
             "caught_up": self.caught_up.iter().map(|(v, how)| json!({"view": v, "how": how})).collect::<Vec<Value>>(),
             "positions": next,

@@ -255,6 +255,18 @@ impl Acts for Store {
     async fn held(&self, run: &str) -> Result<Held, StoreError> {
         each!(self.held(run).await)
     }
+    async fn quarantined(&self) -> Result<Vec<Kept>, StoreError> {
+        each!(self.quarantined().await)
+    }
+    async fn release(
+        &self,
+        permit: &WritePermit,
+        of: (&str, &str),
+        one: Option<Position<'_>>,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        each!(self.release(permit, of, one, standing).await)
+    }
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         each!(self.memos(run).await)
     }

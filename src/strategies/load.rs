@@ -1,6 +1,7 @@
 //! The one loop over the log: record, change, row, bulk form, on the thread that reads; batches cross one bounded channel to
 //! the task that writes. A state read out of another shadow goes the same way.
 
+mod bad;
 mod keys;
 mod pipe;
 
@@ -12,8 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use self::bad::Bad;
 use self::keys::KeySet;
 use self::pipe::{Loaded, Pass, Pipe, written};
+use crate::projection::cast::CastError;
 use crate::projection::cell::{Cell, Row};
 use crate::projection::change::{Change, Op};
 use crate::projection::counts::Counts;
@@ -29,6 +32,8 @@ use crate::report::progress::Progress;
 use crate::store::{Encoder, Mark, NextOffset, Origin, Shadow, StateBatch, Store, WritePermit};
 use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
+
+pub use self::bad::OnBad;
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {
@@ -48,6 +53,8 @@ pub struct Loader {
     truncates_not: Option<&'static str>,
     /// A row of which nothing is known, not even as old as its key.
     lost: Row<'static>,
+    /// Records that could not be applied.
+    bad: Bad,
     /// What became of the records; changes of keys that may occur twice are counted when they are settled.
     pub counts: Counts,
 }
@@ -75,6 +82,7 @@ impl Loader {
         Loader {
             lost: vec![Cell::Unchanged; mapping.columns.len()],
             truncates_not: None,
+            bad: Bad::default(),
             decoder,
             mapping,
             start: None,
@@ -146,12 +154,20 @@ impl Loader {
     fn record(&mut self, record: &Record<'_>) -> Result<()> {
         self.counts.read += 1;
         let mut changes = Vec::with_capacity(1);
-        if let Decoded::Ignored(kind) = self.decoder.decode(record, &mut changes)? {
-            self.counts.ignored(kind);
+        match self.decoder.decode(record, &mut changes) {
+            Ok(Decoded::Changes(_)) => {}
+            Ok(Decoded::Ignored(kind)) => self.counts.ignored(kind),
+            Err(problem) if problem.of_the_log => return Err(problem.into()),
+            Err(problem) => self.set_aside(record, problem.into())?,
         }
         for change in changes {
-            self.change(change)
-                .with_context(|| format!("record {}", record.at))?;
+            if let Err(problem) = self.change(change) {
+                let problem = problem.context(format!("record {}", record.at));
+                if !problem.is::<CastError>() {
+                    return Err(problem);
+                }
+                self.set_aside(record, problem)?;
+            }
         }
         self.advance(record);
         Ok(())
@@ -174,6 +190,9 @@ impl Loader {
         }
         if truncated.is_some_and(|at| change.version < at) {
             self.counts.verdict(Verdict::Stale);
+            return Ok(());
+        }
+        if self.is_blocked(&change)? {
             return Ok(());
         }
         let origin = Origin {
@@ -277,6 +296,7 @@ impl Loader {
         let mark = Mark {
             next: self.next.clone(),
             memo: serde_json::json!(self.memo()).to_string(),
+            quarantined: self.bad.take(),
         };
         Loaded {
             batch: self.encoder.take(),

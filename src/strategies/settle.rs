@@ -80,13 +80,7 @@ impl Settler {
     pub fn go_on(mut self, memo: &str, kinds: &[ColumnType]) -> Result<Settler> {
         let memo: Memo =
             serde_json::from_str(memo).context("what the run remembers of its settling")?;
-        let read = |texts: &Vec<String>| -> Result<Key<'static>> {
-            let cells = texts.iter().zip(kinds).map(|(text, kind)| {
-                let cell = text::read(kind, text).map(Cell::into_owned);
-                cell.with_context(|| format!("{text} is no {kind}"))
-            });
-            Ok(Key(cells.collect::<Result<_>>()?))
-        };
+        let read = |texts: &Vec<String>| key_of_texts(texts, kinds);
         self.counts = memo.counts;
         for (key, version) in &memo.incomplete {
             self.incomplete.push((read(key)?, *version));
@@ -194,6 +188,18 @@ impl Settler {
         });
         Err(Refused(reasons))
     }
+}
+
+/// The key that texts of its cells say; `kinds` are their types.
+///
+/// # Errors
+/// For texts that trueup did not write.
+pub fn key_of_texts(texts: &[String], kinds: &[ColumnType]) -> Result<Key<'static>> {
+    let cells = texts.iter().zip(kinds).map(|(text, kind)| {
+        let cell = text::read(kind, text).map(Cell::into_owned);
+        cell.with_context(|| format!("{text} is no {kind}"))
+    });
+    Ok(Key(cells.collect::<Result<_>>()?))
 }
 
 /// Why the events of a key do not come to a row that its table takes.

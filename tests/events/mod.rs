@@ -3,6 +3,7 @@
 mod book;
 mod histories;
 mod mutated;
+mod quarantine;
 mod refusals;
 
 use std::collections::BTreeMap;

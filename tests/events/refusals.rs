@@ -7,12 +7,12 @@ use crate::support::embedded::Embedded;
 use crate::support::pair::{Engine, Pair, Side};
 use crate::support::seed;
 
-fn embedded() -> Pair {
+pub(super) fn embedded() -> Pair {
     system(Engine::Sqlite).expect("SQLite is always there")
 }
 
 /// A record of the outbox: JSON text in a plain value, its type in a header.
-fn line(partition: i32, offset: i64, key: &str, kind: &str, data: &Value) -> String {
+pub(super) fn line(partition: i32, offset: i64, key: &str, kind: &str, data: &Value) -> String {
     let json = json!({
         "topic": "shop.events.order", "partition": partition, "offset": offset, "tstype": "create", "ts": 1_700_000_000_000i64,
         "broker": 0, "headers": ["eventType", kind], "key": key, "payload": data.to_string(),
@@ -20,7 +20,7 @@ fn line(partition: i32, offset: i64, key: &str, kind: &str, data: &Value) -> Str
     format!("{json}\n")
 }
 
-fn placed(partition: i32, offset: i64, key: &str) -> String {
+pub(super) fn placed(partition: i32, offset: i64, key: &str) -> String {
     line(
         partition,
         offset,
@@ -31,7 +31,7 @@ fn placed(partition: i32, offset: i64, key: &str) -> String {
 }
 
 /// The book as it stands.
-fn book(pair: &Pair) -> Vec<String> {
+pub(super) fn book(pair: &Pair) -> Vec<String> {
     pair.lines(
         Side::Read,
         "SELECT order_id, state, total FROM book ORDER BY 1",

@@ -156,7 +156,7 @@ impl System {
     fn is_clean(&self, engine: Engine, after: &str) {
         let left = match engine {
             Engine::Sqlite => {
-                "SELECT name FROM sqlite_schema WHERE name LIKE 'trueup%' AND name NOT IN ('trueup_meta', 'trueup_run', 'trueup_position', 'trueup_journal', 'trueup_load', 'trueup_journal_unconfirmed')"
+                "SELECT name FROM sqlite_schema WHERE name LIKE 'trueup%' AND name NOT IN ('trueup_meta', 'trueup_run', 'trueup_position', 'trueup_journal', 'trueup_load', 'trueup_quarantine', 'trueup_journal_unconfirmed')"
             }
             Engine::Postgres => {
                 "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'trueup%' AND nspname <> 'trueup' AND nspname NOT LIKE 'trueup_old_%'"

@@ -3,6 +3,7 @@
 
 mod log;
 mod mutations;
+mod quarantine;
 mod real;
 mod recorded;
 mod schema;

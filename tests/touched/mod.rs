@@ -18,6 +18,7 @@ use trueup::projection::types::Column;
 use trueup::report::progress::Progress;
 use trueup::store::{Access, Acts, Engine as Kind, Store, TableName, WritePermit};
 use trueup::strategies::bounds::Bound;
+use trueup::strategies::load::OnBad;
 use trueup::strategies::replay::derive::Derivation;
 use trueup::strategies::replay::pipeline::Pipeline;
 use trueup::strategies::replay::{Begin, Options, Plan, plan};
@@ -276,6 +277,8 @@ pub async fn staging(systems: &Systems, views: &[View], run: &str) -> Plan {
         until: Vec::new(),
         no_swap: true,
         no_check: true,
+        on_bad: OnBad::Stop,
+        accept_holes: false,
         deletes_max: Bound::DELETES,
         cutover: trueup::strategies::replay::Cutover::default(),
     };

@@ -11,12 +11,15 @@ use anyhow::Result;
 
 use self::in_place::InPlace;
 
+pub(super) use self::in_place::again;
+
 use super::consent::{self, Consent};
 use super::context::Format;
 use super::pace::PaceArgs;
 use super::{Context, Exit, wiring};
 use crate::snapshot::Place;
 use crate::strategies::bounds::Bound;
+use crate::strategies::load::OnBad;
 use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::base::Base;
 use crate::strategies::replay::{self, Begin, Cutover, Destination, Options, Pausing, Plan};
@@ -75,8 +78,29 @@ pub(super) struct Common {
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
+    /// What becomes of a record that cannot be applied: it stops the run, or is kept in quarantine and blocks its key
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Bad::Stop)]
+    pub(super) on_bad: Bad,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
+}
+
+/// What becomes of a record that cannot be applied.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// It stops the run
+    Stop,
+    /// It is kept, and its key is blocked: its row comes from the primary, or stays as it was
+    Quarantine,
+}
+
+impl Bad {
+    fn on_bad(self) -> OnBad {
+        match self {
+            Bad::Stop => OnBad::Stop,
+            Bad::Quarantine => OnBad::Quarantine,
+        }
+    }
 }
 
 /// What a replay into shadows is asked.
@@ -91,6 +115,9 @@ pub(super) struct Shadowed {
     /// Do not compare the shadows with the primary before the swap
     #[arg(long)]
     no_check: bool,
+    /// Swap though keys are blocked by records in quarantine, and the primary does not say what their rows are
+    #[arg(long)]
+    accept_holes: bool,
     /// Swap only when this file is gone; until then, keep the shadows up to date
     #[arg(long, value_name = "FILE")]
     cutover_file: Option<PathBuf>,
@@ -238,6 +265,8 @@ async fn into_shadows(
         into: Destination::Shadows,
         no_swap: shadowed.no_swap || shadowed.until.is_some(),
         no_check: shadowed.no_check,
+        on_bad: common.on_bad.on_bad(),
+        accept_holes: shadowed.accept_holes,
         deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
         until,
         cutover: Cutover {

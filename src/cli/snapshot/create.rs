@@ -13,6 +13,7 @@ use crate::cli::{Context, Exit, replay as bases, wiring};
 use crate::limits;
 use crate::report::made as report;
 use crate::strategies::bounds::Bound;
+use crate::strategies::load::OnBad;
 use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::{self, Begin, Destination, Plan};
 use crate::strategies::snapshot::{self, Options, Outcome};
@@ -184,6 +185,8 @@ async fn plan(wired: &wiring::Wired, begin: Begin) -> Result<Plan> {
         until: Vec::new(),
         no_swap: true,
         no_check: true,
+        on_bad: OnBad::Stop,
+        accept_holes: false,
         deletes_max: Bound::DELETES,
         cutover: replay::Cutover::default(),
     };

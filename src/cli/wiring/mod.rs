@@ -178,13 +178,14 @@ pub(super) async fn open_read_store(path: &Path, write: bool) -> Result<Store> {
         .context("read store")
 }
 
-/// Opens the read store, and the database that sources are staged in where that is another one, for writing.
-pub(super) async fn open_stores(path: &Path) -> Result<Vec<Store>> {
+/// Opens the read store, and the database that sources are staged in where that is another one.
+pub(super) async fn open_stores(path: &Path, write: bool) -> Result<Vec<Store>> {
+    let access = if write { Access::Write } else { Access::Read };
     let playbook = playbook::load(path, &|name| std::env::var(name).ok())?;
-    let read_store = store(&playbook.read_store, Access::Write).await;
+    let read_store = store(&playbook.read_store, access).await;
     let mut stores = vec![read_store.context("read store")?];
     if let Some(staging) = &playbook.staging {
-        let scratch = store(staging, Access::Write).await;
+        let scratch = store(staging, access).await;
         stores.push(scratch.context("staging")?);
     }
     Ok(stores)

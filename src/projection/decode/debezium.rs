@@ -158,6 +158,20 @@ impl Decoder {
         }
     }
 
+    /// The key of a record that cannot be read, and the version that its change would have.
+    ///
+    /// # Errors
+    /// When the key cannot be read either.
+    pub(super) fn key_only(
+        &mut self,
+        record: &Record<'_>,
+    ) -> Result<(Key<'static>, Version), DecodeError> {
+        framed::key_opened(record)?;
+        let version = self.guard.version(record.at, &Stamp::default())?;
+        let key = self.key(record, &Op::Lost)?;
+        Ok((key.into_owned(), version))
+    }
+
     fn envelope<'a>(
         &self,
         at: Position<'_>,
@@ -202,7 +216,8 @@ impl Decoder {
                     self.guard.order()
                 ),
                 "leave `order_by:` out or name a field of the source block, such as `source.lsn`; or reconcile instead",
-            ));
+            )
+            .of_the_log());
         }
         let version = self.guard.version(record.at, stamp)?;
         self.truncated = self.truncated.max(Some(version));

@@ -8,33 +8,39 @@ use crate::projection::record::{Frame, Record};
 
 /// Refuses a record whose key or value is framed and was not opened.
 pub(super) fn opened(record: &Record<'_>) -> Result<(), DecodeError> {
-    let parts = [
-        ("key", record.key, record.key_frame),
-        ("value", record.value, record.value_frame),
-    ];
-    for (part, bytes, frame) in parts {
-        match frame {
-            Frame::Opened { .. } => {}
-            Frame::Sealed { problem } => {
-                return Err(DecodeError::new(
-                    record.at,
-                    format!("its {part} {problem}"),
-                    "",
-                ));
-            }
-            Frame::None => {
-                let id = bytes.map_or(Ok(None), schema_id);
-                let problem = match id {
-                    Ok(None) => continue,
-                    Ok(Some(id)) => format!("its {part} is framed with the schema id {id}"),
-                    Err(bad) => format!("its {part} {bad}"),
-                };
-                let hint = "say where the schema registry is: `log: registry: { url: … }`";
-                return Err(DecodeError::new(record.at, problem, hint));
-            }
+    key_opened(record)?;
+    part(record, "value", record.value, record.value_frame)
+}
+
+/// Refuses a record whose key is framed and was not opened.
+pub(super) fn key_opened(record: &Record<'_>) -> Result<(), DecodeError> {
+    part(record, "key", record.key, record.key_frame)
+}
+
+fn part(
+    record: &Record<'_>,
+    name: &str,
+    bytes: Option<&[u8]>,
+    frame: Frame<'_>,
+) -> Result<(), DecodeError> {
+    match frame {
+        Frame::Opened { .. } => Ok(()),
+        Frame::Sealed { problem } => Err(DecodeError::new(
+            record.at,
+            format!("its {name} {problem}"),
+            "",
+        )),
+        Frame::None => {
+            let id = bytes.map_or(Ok(None), schema_id);
+            let problem = match id {
+                Ok(None) => return Ok(()),
+                Ok(Some(id)) => format!("its {name} is framed with the schema id {id}"),
+                Err(bad) => format!("its {name} {bad}"),
+            };
+            let hint = "say where the schema registry is: `log: registry: { url: … }`";
+            Err(DecodeError::new(record.at, problem, hint).of_the_log())
         }
     }
-    Ok(())
 }
 
 /// The columns of the row and those of the key, also by what their names become where schemas allow only some characters.

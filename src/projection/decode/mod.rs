@@ -20,7 +20,7 @@ use std::fmt;
 
 use self::events::EventDecoder;
 use super::cell::Cell;
-use super::change::Change;
+use super::change::{Change, Key};
 use super::record::{Position, Record};
 use super::seen::Seen;
 use super::types::Column;
@@ -54,6 +54,17 @@ impl AnyDecoder {
         match self {
             AnyDecoder::Rows(decoder) => decoder.decode(record, out),
             AnyDecoder::Events(decoder) => decoder.decode(record, out),
+        }
+    }
+
+    /// The key of a record that cannot be read, and the version that its change would have.
+    ///
+    /// # Errors
+    /// When the key cannot be read either: then nobody knows which row it is that is not as it should be.
+    pub fn key(&mut self, record: &Record<'_>) -> Result<(Key<'static>, Version), DecodeError> {
+        match self {
+            AnyDecoder::Rows(decoder) => decoder.key_only(record),
+            AnyDecoder::Events(decoder) => decoder.key_only(record),
         }
     }
 
@@ -171,6 +182,9 @@ pub struct DecodeError {
     pub problem: String,
     /// What to do next; may be empty.
     pub hint: &'static str,
+    /// Whether it says something of the log, or of the playbook, and not of this one record: leaving the record out is then no
+    /// way on.
+    pub of_the_log: bool,
 }
 
 impl DecodeError {
@@ -179,6 +193,14 @@ impl DecodeError {
             at: at.to_string(),
             problem: problem.into(),
             hint,
+            of_the_log: false,
+        }
+    }
+
+    fn of_the_log(self) -> DecodeError {
+        DecodeError {
+            of_the_log: true,
+            ..self
         }
     }
 }
@@ -202,6 +224,7 @@ impl From<IdentityChanged> for DecodeError {
             problem: format!("it comes from {}, those before it from {}", e.now, e.was),
             at: e.at,
             hint: "if the source was restored or moved, name this offset in the source's `epochs:`",
+            of_the_log: true,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod postgres_hash;
 pub mod postgres_load;
 pub mod postgres_obstacles;
 pub mod postgres_pressure;
+pub mod postgres_quarantine;
 pub mod postgres_repair;
 pub mod postgres_run;
 pub mod postgres_scan;

@@ -5,7 +5,7 @@ use super::postgres_load::old_schema;
 use crate::store::{RunState, Start, TableName};
 
 /// What brings trueup's own tables from one version to the next; the first makes them.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     "CREATE TABLE trueup.meta (version integer NOT NULL); INSERT INTO trueup.meta VALUES (0); \
      CREATE TABLE trueup.run (id text PRIMARY KEY, kind text NOT NULL, table_schema text NOT NULL, table_name text NOT NULL, \
      table_id bigint NOT NULL, state text NOT NULL, started_at timestamptz NOT NULL DEFAULT clock_timestamp(), ended_at timestamptz, \
@@ -21,6 +21,10 @@ pub const MIGRATIONS: [&str; 4] = [
      CREATE TABLE trueup.load (run text NOT NULL REFERENCES trueup.run, table_name text NOT NULL, loaded text, settled text, \
      PRIMARY KEY (run, table_name))",
     "ALTER TABLE trueup.run ADD COLUMN old_dropped_at timestamptz",
+    "CREATE TABLE trueup.quarantine (run text NOT NULL REFERENCES trueup.run, table_name text NOT NULL, topic text NOT NULL, \
+     partition integer NOT NULL, record_offset bigint NOT NULL, key json NOT NULL, reason text NOT NULL, record json NOT NULL, \
+     standing text NOT NULL DEFAULT 'open', kept_at timestamptz NOT NULL DEFAULT clock_timestamp(), \
+     PRIMARY KEY (run, table_name, topic, partition, record_offset))",
 ];
 
 /// Version of trueup's own tables that this program writes.

@@ -2,7 +2,7 @@
 
 /// What each version adds to the one before it; a new file gets all of them in order. What is written here stays as it is:
 /// databases were made by it.
-pub const MIGRATIONS: [&[&str]; 3] = [
+pub const MIGRATIONS: [&[&str]; 4] = [
     &[
         "CREATE TABLE IF NOT EXISTS main.trueup_meta (version INTEGER NOT NULL)",
         "CREATE TABLE IF NOT EXISTS main.trueup_run (id TEXT PRIMARY KEY NOT NULL, kind TEXT NOT NULL, \
@@ -27,7 +27,16 @@ pub const MIGRATIONS: [&[&str]; 3] = [
         "CREATE TABLE main.trueup_load (run TEXT NOT NULL, table_name TEXT NOT NULL, loaded TEXT, settled TEXT, \
          PRIMARY KEY (run, table_name))",
     ],
+    &[
+        "CREATE TABLE main.trueup_quarantine (run TEXT NOT NULL, table_name TEXT NOT NULL, topic TEXT NOT NULL, \
+         `partition` INTEGER NOT NULL, record_offset INTEGER NOT NULL, `key` TEXT NOT NULL, reason TEXT NOT NULL, \
+         record TEXT NOT NULL, standing TEXT NOT NULL DEFAULT 'open', kept_at TEXT NOT NULL, \
+         PRIMARY KEY (run, table_name, topic, `partition`, record_offset))",
+    ],
 ];
+
+/// The first version that keeps records that could not be applied.
+pub const QUARANTINE_VERSION: usize = 4;
 
 /// The first version that has a journal.
 pub const JOURNAL_VERSION: usize = 2;
@@ -179,3 +188,21 @@ pub const TAKE_BACK: &str = "UPDATE main.trueup_journal SET undone_by = ? \
 /// Notes what the primary said after a repair: the word; run and number.
 pub const CONFIRM: &str =
     "UPDATE main.trueup_journal SET confirmation = ? WHERE run = ? AND number = ?";
+
+/// Keeps a record: run, table, topic, partition, offset, key, reason, record.
+pub const QUARANTINE: &str = "INSERT INTO main.trueup_quarantine (run, table_name, topic, `partition`, record_offset, `key`, reason, record, kept_at) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f+00')) \
+     ON CONFLICT (run, table_name, topic, `partition`, record_offset) DO UPDATE SET standing = 'open', reason = excluded.reason";
+
+/// The records that were kept, of runs that are not given up.
+pub const QUARANTINED: &str = "SELECT q.run, q.table_name, q.topic, q.`partition`, q.record_offset, q.`key`, q.reason, q.record, q.standing, q.kept_at \
+     FROM main.trueup_quarantine AS q JOIN main.trueup_run AS r ON r.id = q.run \
+     WHERE r.kind <> 'replay' OR r.state <> 'discarded' ORDER BY q.topic, q.`partition`, q.record_offset, q.kept_at";
+
+/// Notes what became of the open records of a run and a table, or of one of them: standing; run, table, topic or NULL, partition, offset.
+pub const RELEASE: &str = "UPDATE main.trueup_quarantine SET standing = ?1 WHERE run = ?2 AND table_name = ?3 AND standing = 'open' \
+     AND (?4 IS NULL OR (topic, `partition`, record_offset) = (?4, ?5, ?6))";
+
+/// Forgets the records that were kept for the load of one table: run and table.
+pub const FORGET_QUARANTINED: &str =
+    "DELETE FROM main.trueup_quarantine WHERE run = ? AND table_name = ?";

@@ -10,7 +10,9 @@ use tokio::sync::Mutex;
 
 use super::run::unlock;
 use super::{Postgres, StoreError, TableName, affected, all, execute, get, one};
-use crate::store::dialect::{postgres_load as load, postgres_run as sql};
+use crate::store::dialect::{
+    postgres_load as load, postgres_quarantine as quarantine, postgres_run as sql,
+};
 use crate::store::{Held, Memo, NextOffset, Note, Unfinished};
 
 /// Time between two signs of life.
@@ -283,8 +285,9 @@ impl Postgres {
     /// Takes a run's load back to its beginning, when its shadow was emptied.
     pub(super) fn forgotten(run: &str, table: &str) -> String {
         format!(
-            "{}; {}",
+            "{}; {}; {}",
             load::positions_gone(run),
+            quarantine::forget(run, table),
             sql::forget(run, Some(table))
         )
     }

@@ -84,6 +84,7 @@ impl Postgres {
         execute(&mut tx, &sql::positions(&shadow.run, &mark.next))
             .await
             .map_err(fail)?;
+        self.keep(shadow, &mark.quarantined, &mut tx).await?;
         self.remember(shadow, "loaded", &mark.memo, &mut tx).await?;
         self.fence(&shadow.run, &mut tx).await?;
         crate::crash_point!("load.appending");

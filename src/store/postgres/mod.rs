@@ -13,6 +13,7 @@ mod old;
 mod pooler;
 mod pressure;
 mod pulse;
+mod quarantine;
 mod read;
 mod repair;
 mod run;
@@ -31,12 +32,13 @@ use self::ask::{affected, all, execute, get, one};
 use super::dialect::postgres_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication, RowStream,
-    RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError,
-    Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
+    Fence, Held, Identity, Kept, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication,
+    RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Standing, Start,
+    StateStream, StoreError, Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
 };
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
+use crate::projection::record::Position;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 use lease::Leases;
@@ -300,6 +302,20 @@ impl Acts for Postgres {
 
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         self.read_memos(run).await
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Kept>, StoreError> {
+        self.read_quarantined().await
+    }
+
+    async fn release(
+        &self,
+        _permit: &WritePermit,
+        of: (&str, &str),
+        one: Option<Position<'_>>,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        self.write_release(of, one, standing).await
     }
 
     async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {

@@ -11,6 +11,7 @@ use crate::store::{Batch, Encoder, Mark, Origin, RunKind, Shadow, Start, StoreEr
 
 use super::bind::{Binder, insert, insert_gone, insert_rows};
 use super::error::{Doing, failed};
+use super::quarantine::keep;
 use super::{Sqlite, resume::remember, run};
 
 /// Rows collected as they are.
@@ -136,6 +137,7 @@ pub(super) async fn append(
                 ];
                 execute(session, doing, dialect::RECORD_POSITION, binds).await?;
             }
+            keep(session, doing, shadow, &mark.quarantined).await?;
             remember(session, doing, shadow, "loaded", &mark.memo).await?;
             crate::crash_point!("load.appending");
             Ok(())

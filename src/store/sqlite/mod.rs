@@ -13,6 +13,7 @@ mod error;
 mod journal;
 mod load;
 mod lock;
+mod quarantine;
 mod read;
 mod repair;
 mod resume;
@@ -36,15 +37,16 @@ use tokio::sync::Mutex;
 
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
+use crate::projection::record::Position;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 
 use super::dialect::sqlite_load;
 use super::{
     Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Held, Identity, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication, RowStream,
-    RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Start, StateStream, StoreError,
-    Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
+    Fence, Held, Identity, Kept, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication,
+    RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Standing, Start,
+    StateStream, StoreError, Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -365,6 +367,20 @@ impl Acts for Sqlite {
 
     async fn memos(&self, run: &str) -> Result<Vec<Memo>, StoreError> {
         resume::memos(self, run).await
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Kept>, StoreError> {
+        quarantine::quarantined(self).await
+    }
+
+    async fn release(
+        &self,
+        _permit: &WritePermit,
+        of: (&str, &str),
+        one: Option<Position<'_>>,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        quarantine::release(self, of, one, standing).await
     }
 
     async fn state(&self, shadow: &Shadow) -> Result<StateStream, StoreError> {

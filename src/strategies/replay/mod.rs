@@ -22,5 +22,6 @@ pub(in crate::strategies) mod unfinished;
 
 pub use cutover::{Cutover, Pausing};
 pub use options::{Begin, Destination, Options};
+pub use pipeline::Holes;
 pub use plan::{Plan, plan};
 pub use run::{Done, execute};

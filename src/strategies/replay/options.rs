@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::base::Base;
 use super::cutover::Cutover;
 use crate::strategies::bounds::Bound;
+use crate::strategies::load::OnBad;
 
 /// Where a replay begins to read.
 #[derive(Clone, Debug)]
@@ -41,6 +42,10 @@ pub struct Options {
     pub no_swap: bool,
     /// Do not compare the shadow with the primary.
     pub no_check: bool,
+    /// What becomes of records that cannot be applied.
+    pub on_bad: OnBad,
+    /// Swap though keys are blocked whose row the primary does not tell.
+    pub accept_holes: bool,
     /// Rows of the primary that the swap may drop at most.
     pub deletes_max: Bound,
     /// How to cut over.

@@ -1,7 +1,10 @@
 //! What every replay does with the log: tables loaded, keys that occur more than once settled, incomplete rows taken from the
 //! primary, and the same again for what the log has got meanwhile.
 
+mod holes;
 mod loading;
+
+pub use self::holes::Holes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
 use crate::projection::version::{Guard, Order, Rank, Version};
 use crate::report::progress::Progress;
-use crate::store::{Acts, Memo, NextOffset, Settle, Shadow, Store, Touch, WritePermit};
+use crate::store::{Acts, Kept, Memo, NextOffset, Settle, Shadow, Store, Touch, WritePermit};
 use crate::strategies::compare::Comparison;
 use crate::strategies::load::{self, Loader};
 use crate::strategies::settle::Settler;
@@ -88,12 +91,12 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Goes on where a run that died had come to, by what it remembered. Loads that it had not begun, or not brought to where
-    /// their log begins, begin anew.
+    /// Goes on where a run that died had come to, by what it remembered and the records that it has set aside. Loads that it had
+    /// not begun, or not brought to where their log begins, begin anew.
     ///
     /// # Errors
-    /// For a memo that trueup did not write.
-    pub fn go_on(&mut self, memos: &[(String, Memo)]) -> Result<()> {
+    /// For a memo, or a record, that trueup did not write.
+    pub fn go_on(&mut self, memos: &[(String, Memo)], kept: &[Kept]) -> Result<()> {
         for (load, state) in self.plan.loads.iter().zip(&mut self.states) {
             let shadow = &load.shadow;
             let is_its = |(run, memo): &&(String, Memo)| {
@@ -111,14 +114,14 @@ impl<'a> Pipeline<'a> {
                 state.loader = Some(loader(self.systems, self.plan, load)?);
                 continue;
             };
-            state.loader = Some(loader);
+            let kinds: Vec<ColumnType> = shadow
+                .key
+                .iter()
+                .map(|at| shadow.columns[*at].kind.clone())
+                .collect();
+            state.loader = Some(loader.blocking(holes::blocked(shadow, kept, &kinds)?));
             state.begun = true;
             if let Some(settled) = &memo.settled {
-                let kinds: Vec<ColumnType> = shadow
-                    .key
-                    .iter()
-                    .map(|at| shadow.columns[*at].kind.clone())
-                    .collect();
                 state.settler = settler(load).go_on(settled, &kinds)?;
             }
         }
@@ -221,7 +224,12 @@ impl<'a> Pipeline<'a> {
     /// Rows that the log does not hold whole come from the primary, as of a position read after them.
     async fn settle_incomplete(&mut self, at: usize) -> Result<()> {
         let load = &self.plan.loads[at];
-        let incomplete = std::mem::take(&mut self.states[at].settler.incomplete);
+        let mut incomplete = std::mem::take(&mut self.states[at].settler.incomplete);
+        let blocked = self.blocked(at);
+        let are_settled = !blocked.is_empty() && self.settles(at);
+        if are_settled {
+            incomplete.extend(blocked);
+        }
         let comparison = Comparison::new(self.systems, &load.view);
         let mut done = 0;
         for some in incomplete.chunks(limits::LOOKUP_KEYS) {
@@ -253,6 +261,9 @@ impl<'a> Pipeline<'a> {
                 .replace(self.permit, &load.shadow, &rows, &memo)
                 .await?;
             crate::crash_point!("settle.replaced");
+        }
+        if are_settled {
+            self.unblock(at).await?;
         }
         Ok(())
     }
@@ -315,6 +326,7 @@ impl<'a> Pipeline<'a> {
             self.pass(at, ahead).await?;
             moved.push(at);
         }
+        self.without_holes()?;
         Ok(moved)
     }
 
@@ -427,6 +439,7 @@ fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
     let loader = Loader::new(decoder, load.view.mapping.clone(), encoder, key_bytes);
     Ok(loader
         .without_truncates(truncates_not(plan, load))
+        .on_bad(plan.options.on_bad)
         .beginning(load.view.start()))
 }
 

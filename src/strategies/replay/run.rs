@@ -1,5 +1,6 @@
 //! A replay, run: shadows loaded and derived, checked against the primary, swapped in together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use super::check;
 use super::derive::Derivation;
-use super::pipeline::Pipeline;
+use super::pipeline::{Holes, Pipeline};
 use super::plan::Plan;
 use crate::crash_point;
 use crate::limits;
@@ -16,7 +17,8 @@ use crate::projection::counts::Counts;
 use crate::report::progress::Progress;
 use crate::report::replay::{DoneReport, DoneView};
 use crate::store::{
-    Acts, Memo, NextOffset, Note, RunState, Shadow, StoreError, Swapped, TableName, WritePermit,
+    Acts, Kept, Memo, NextOffset, Note, RunState, Shadow, Standing, StoreError, Swapped, TableName,
+    WritePermit,
 };
 use crate::strategies::compare::{Comparison, Found};
 use crate::strategies::{Interrupted, Refused, Systems, View};
@@ -40,6 +42,8 @@ pub struct Done {
     pub caught_up: Vec<(String, String)>,
     /// Keys whose row the log did not hold whole; taken from the primary.
     pub settled: Vec<String>,
+    /// Keys whose row is as it was before a record that was set aside.
+    pub holes: Vec<String>,
     /// The offsets up to which the tables now hold the log.
     pub next: Vec<NextOffset>,
     /// What the comparison with the primary found.
@@ -93,6 +97,7 @@ impl Done {
             counts: self.counts.clone(),
             caught_up: self.caught_up.clone(),
             settled: self.settled.clone(),
+            holes: self.holes.clone(),
             next: self
                 .next
                 .iter()
@@ -125,7 +130,14 @@ pub async fn execute(
     let outcome = async {
         let memos = begin(systems, plan, permit, &mut begun).await?;
         let mut pipeline = Pipeline::new(systems, plan, permit, progress, stop)?;
-        pipeline.go_on(&memos)?;
+        let mut kept = Vec::new();
+        if plan.goes_on {
+            kept.extend(systems.read_store.quarantined().await?);
+            if let Some(scratch) = &systems.scratch {
+                kept.extend(scratch.quarantined().await?);
+            }
+        }
+        pipeline.go_on(&memos, &kept)?;
         let mut run = Run {
             derivation: Derivation::default(),
             behind: false,
@@ -205,6 +217,7 @@ async fn begin<'p>(
 fn may_go_on(problem: &anyhow::Error) -> bool {
     problem.chain().any(|cause| {
         cause.is::<Interrupted>()
+            || cause.is::<Holes>()
             || matches!(
                 cause.downcast_ref(),
                 Some(
@@ -287,6 +300,7 @@ impl<'a> Run<'a> {
             counts,
             caught_up: self.derivation.report(plan),
             settled: self.pipeline.settled(),
+            holes: self.pipeline.holes(),
             next: self.pipeline.next(),
             checked,
             fates,
@@ -386,8 +400,27 @@ impl<'a> Run<'a> {
         }
         let done = self.cut_over(&shadows).await?;
         crash_point!("swap.done");
+        self.rebuilt().await?;
         let fates = done.swapped.into_iter().map(Fate::Swapped).collect();
         Ok((fates, done.paused_ms))
+    }
+
+    /// What earlier runs had set aside for these tables does not matter any more.
+    async fn rebuilt(&self) -> Result<()> {
+        let (plan, permit) = (self.pipeline.plan, self.pipeline.permit);
+        let read_store = &self.pipeline.systems.read_store;
+        let kept = read_store.quarantined().await?;
+        for (_, shadow) in plan.targets() {
+            let name = &shadow.live.table.name;
+            let is_earlier = |k: &&Kept| k.table == *name && k.run != shadow.run;
+            let runs: BTreeSet<&str> = kept.iter().filter(is_earlier).map(|k| &*k.run).collect();
+            for run in runs {
+                read_store
+                    .release(permit, (run, name), None, Standing::Rebuilt)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     async fn old_snapshots_end(&self, shadow: &Shadow) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::report::replay::DoneView;
 use crate::report::rollback::DoneReport;
 use crate::store::{Acts, Fence, Note, RunKind, RunState, Start, StoreError, Swapped, WritePermit};
 use crate::strategies::bounds::Bound;
+use crate::strategies::load::OnBad;
 use crate::strategies::reconcile;
 use crate::strategies::replay::at_rest::{AtRest, passes};
 use crate::strategies::replay::projector::{self, Standing};
@@ -220,6 +221,8 @@ impl Run<'_> {
             until: tuples(until),
             no_swap: true,
             no_check: true,
+            on_bad: OnBad::Stop,
+            accept_holes: false,
             deletes_max: Bound::Percent(100.0),
             cutover: Cutover::default(),
         };

@@ -272,6 +272,7 @@ fn a_refused_batch_leaves_nothing_behind() {
                 &run,
                 encoder.take(),
                 &trueup::store::Mark {
+                    quarantined: Vec::new(),
                     next: vec![next],
                     memo: String::new(),
                 },
@@ -342,6 +343,7 @@ fn settling_and_catching_up() {
                 &run,
                 encoder.take(),
                 &trueup::store::Mark {
+                    quarantined: Vec::new(),
                     next: vec![next(16)],
                     memo: String::new(),
                 },
@@ -394,6 +396,7 @@ fn settling_and_catching_up() {
                 &run,
                 encoder.take(),
                 &trueup::store::Mark {
+                    quarantined: Vec::new(),
                     next: vec![next(23)],
                     memo: String::new(),
                 },

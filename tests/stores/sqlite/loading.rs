@@ -132,6 +132,7 @@ pub(super) async fn append(
             shadow,
             batch,
             &trueup::store::Mark {
+                quarantined: Vec::new(),
                 next: next.to_vec(),
                 memo: String::new(),
             },

@@ -17,7 +17,7 @@ use crate::projection::record::Record;
 use crate::projection::seen::Seen;
 use crate::projection::start::Start;
 use crate::projection::types::Column;
-use crate::projection::version::{Guard, Stamp};
+use crate::projection::version::{Guard, Stamp, Version};
 
 pub use envelope::{Envelope, Form};
 pub use place::{Path, Place};
@@ -150,6 +150,33 @@ impl EventDecoder {
         let version = self.guard.version(record.at, &Stamp::default())?;
         out.push(Change { key, version, op });
         Ok(Decoded::Changes(1))
+    }
+}
+
+impl EventDecoder {
+    /// The key of an event that cannot be read, and the version that its change would have.
+    ///
+    /// # Errors
+    /// When the key cannot be read either.
+    pub(super) fn key_only(
+        &mut self,
+        record: &Record<'_>,
+    ) -> Result<(Key<'static>, Version), DecodeError> {
+        let key = envelope::open(&self.events.form, record)
+            .map_err(|problem| (problem, ""))
+            .and_then(|opened| {
+                let kind = opened.kind.clone().unwrap_or_default();
+                let shown: String = kind.chars().take(60).collect();
+                let maker = Maker {
+                    events: &self.events,
+                    opened: &opened,
+                    kind: &shown,
+                };
+                maker.key()
+            });
+        let key = key.map_err(|(problem, hint)| DecodeError::new(record.at, problem, hint))?;
+        let version = self.guard.version(record.at, &Stamp::default())?;
+        Ok((key, version))
     }
 }
 

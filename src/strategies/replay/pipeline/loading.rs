@@ -44,7 +44,7 @@ impl Pipeline<'_> {
                 loader.again_only();
             }
         }
-        Ok(())
+        Ok(self.without_holes()?)
     }
 
     /// A load at its beginning: an empty shadow, or what a snapshot holds of it.
