@@ -63,7 +63,7 @@ async fn own_tables_are_brought_up_to_date_by_runs_alone() {
                 .await
                 .is_err()
         );
-        assert_eq!(db.texts("SELECT version FROM trueup_meta").await, ["3"]);
+        assert_eq!(db.texts("SELECT version FROM trueup_meta").await, ["4"]);
     }
     let store = db.open(Access::Read).await;
     assert_eq!(
