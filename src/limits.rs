@@ -30,6 +30,14 @@ pub const UNTOUCHED_KEYS: usize = 1_000;
 pub const KEYS_SHOWN_MAX: usize = 5;
 /// Differing keys that are looked at again; the verdict on those beyond stays unknown.
 pub const RECHECK_KEYS_MAX: usize = 100_000;
+/// Keys that one pass over the log explains, beside those that differ …
+pub const EXPLAIN_KEYS: u64 = 200_000;
+/// … how often keys that changed during a pass are looked for again …
+pub const EXPLAIN_ROUNDS: usize = 4;
+/// … and which part of the rows that agree is looked at when nothing is said, in percent.
+pub const EXPLAIN_SAMPLE_PERCENT: f64 = 1.0;
+/// Parts that a timeline has at most.
+pub const TIMELINE_PARTS: u64 = 24;
 /// Differences kept as samples in a report.
 pub const SAMPLES_MAX: usize = 10;
 /// Rows of a table that is compared as one range.

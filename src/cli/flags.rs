@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
+
+use crate::projection::cause::Cause;
 
 /// A duration, as the flags write it.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +106,28 @@ fn keys_of(text: &str) -> Result<Vec<Vec<String>>> {
     };
     let keys: Option<Vec<Vec<String>>> = list.iter().map(key).collect();
     Ok(keys.ok_or_else(wrong)?)
+}
+
+/// A cause, by its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CauseArg(pub(super) Cause);
+
+impl CauseArg {
+    /// What the flags take: the causes that a repair can be about.
+    pub(super) fn values() -> impl TypedValueParser<Value = CauseArg> {
+        let repaired = |cause: &Cause| {
+            !matches!(
+                cause,
+                Cause::Representation | Cause::Lagging | Cause::LogIncomplete
+            )
+        };
+        let causes: Vec<Cause> = Cause::ALL.into_iter().filter(repaired).collect();
+        let words = causes.iter().map(|c| PossibleValue::new(c.word()));
+        PossibleValuesParser::new(words.collect::<Vec<_>>()).map(move |word| {
+            let of = causes.iter().find(|c| c.word() == word);
+            CauseArg(of.copied().unwrap_or(Cause::Unexplained))
+        })
+    }
 }
 
 /// A flag whose value means nothing.

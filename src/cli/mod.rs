@@ -7,12 +7,14 @@ mod context;
 mod demo;
 mod doctor;
 mod exit;
+mod explain;
 mod files;
 mod flags;
 mod init;
 mod lag;
 mod metrics;
 mod pace;
+mod page;
 mod quarantine;
 mod reconcile;
 mod replay;
@@ -52,6 +54,7 @@ enum Command {
     Replay(replay::Replay),
     Reconcile(reconcile::Args),
     Verify(verify::Args),
+    Explain(explain::Args),
     Lag(lag::Args),
     Doctor(doctor::Args),
     /// Make, check, list and remove snapshots
@@ -99,6 +102,7 @@ pub fn run(args: Vec<OsString>) -> Exit {
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),
         Command::Doctor(args) => on_runtime(doctor::run(args, &context)),
+        Command::Explain(args) => on_runtime(explain::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };
     outcome.unwrap_or_else(|e| {

@@ -8,15 +8,18 @@ use clap::ValueEnum;
 use super::consent::Consent;
 use super::context::Format;
 use super::files::{self, Existing, Readers};
-use super::flags::{self, Usage, Wait};
+use super::flags::{self, CauseArg, Usage, Wait};
 use super::pace::PaceArgs;
+use super::page::PageArgs;
 use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::projection::diff::Kind;
+use crate::report::html;
 use crate::report::reconcile::plans_json;
 use crate::store::Acts;
 use crate::strategies::bounds::Bound;
 use crate::strategies::pace::{Watched, watched};
+use crate::strategies::reconcile::by_cause::ByCause;
 use crate::strategies::reconcile::{self, Options, Plan, apply, saved};
 use crate::strategies::replay::cutover::close_open_pauses;
 use crate::strategies::{Refused, View};
@@ -33,11 +36,20 @@ pub(super) struct Args {
     /// Write the repairs, after a question
     #[arg(long)]
     apply: bool,
+    /// Ask the log why rows differ, and leave alone those whose evidence does not agree
+    #[arg(long)]
+    explain: bool,
+    /// Only differences of this cause (implies --explain); may be repeated
+    #[arg(long, value_name = "CAUSE", value_parser = CauseArg::values())]
+    cause: Vec<CauseArg>,
+    /// Also differences of this cause, whose evidence does not agree (implies --explain); may be repeated
+    #[arg(long, value_name = "CAUSE", value_parser = CauseArg::values())]
+    include: Vec<CauseArg>,
     /// Save the plan; it holds rows of the table
     #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "plan"])]
     out: Option<PathBuf>,
     /// Take the plan that --out saved: what has changed since is left alone
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "keys", "filter", "column", "no_hash"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "keys", "filter", "column", "no_hash", "explain", "cause", "include"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
@@ -56,6 +68,8 @@ pub(super) struct Args {
     /// Merge every row instead of comparing hashes first
     #[arg(long)]
     no_hash: bool,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     consent: Consent,
     /// How the result is written
@@ -131,6 +145,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
     };
     progress.finish();
     print_plans(&plans, &wired.name, &args, context)?;
+    let pages: Vec<_> = plans
+        .iter()
+        .map(|p| (p.report(args.show), p.explained.clone()))
+        .collect();
+    args.page
+        .write((&wired.name, &args.playbook), args.show_values, |about| {
+            html::planned(about, &pages)
+        })?;
     if let Some(file) = &args.out {
         let text = saved::write(&wired.systems, &wired.name, &plans).await?;
         save(file, &text)?;
@@ -251,6 +273,18 @@ fn options(
         allow_shrink: args.allow_shrink,
         lag_wait: args.lag_wait.0,
         hash: !args.no_hash,
+        by_cause: by_cause(args),
+    })
+}
+
+/// Which causes are repaired; `None` where nobody asked for them.
+fn by_cause(args: &Args) -> Option<ByCause> {
+    let named = |causes: &[CauseArg]| causes.iter().map(|c| c.0).collect();
+    let asked =
+        args.explain || args.page.is_asked() || !args.cause.is_empty() || !args.include.is_empty();
+    asked.then(|| ByCause {
+        only: named(&args.cause),
+        include: named(&args.include),
     })
 }
 

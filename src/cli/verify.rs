@@ -8,14 +8,15 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::context::Format;
-use super::flags::Wait;
+use super::flags::{Usage, Wait};
 use super::metrics::MetricsFile;
 use super::pace::PaceArgs;
+use super::page::PageArgs;
 use super::{Context, Exit, wiring};
 use crate::limits;
 use crate::report::metrics::Metrics;
 use crate::report::verdict::{PlaybookVerdict, Verdict};
-use crate::report::{json, table};
+use crate::report::{html, json, table};
 use crate::strategies::pace::{Watched, watched};
 use crate::strategies::verify::{self, Options};
 
@@ -43,6 +44,14 @@ pub(super) struct Args {
     /// Merge every row instead of comparing hashes first
     #[arg(long)]
     no_hash: bool,
+    /// Say why rows differ: read the log for their keys
+    #[arg(long)]
+    explain: bool,
+    /// Percent of the rows that agree to look at too, since a replay may break them
+    #[arg(long, value_name = "PERCENT", default_value_t = limits::EXPLAIN_SAMPLE_PERCENT)]
+    sample: f64,
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     metrics: MetricsFile,
     #[command(flatten)]
@@ -50,6 +59,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.page.is_asked() && args.playbooks.len() > 1 {
+        let what = "--report is about one playbook: verify them one by one";
+        return Err(Usage(what.to_owned()).into());
+    }
     let stop = context.stop_flag()?;
     tokio::select! {
         done = all(&args, &stop, context) => done,
@@ -108,6 +121,7 @@ async fn one(
             lag_wait: args.lag_wait.0,
             until,
             hash: !args.no_hash,
+            explain: (args.explain || args.page.is_asked()).then_some(args.sample / 100.0),
         };
         let work = verify::verify(&wired.systems, view, options, &progress);
         let verdict = watched(&wired.systems, &progress, Watched::Reads, work).await;
@@ -118,6 +132,10 @@ async fn one(
         playbook: wired.name,
         views,
     };
+    args.page
+        .write((&verdict.playbook, path), args.show_values, |about| {
+            html::verified(about, &verdict)
+        })?;
     match args.format {
         Format::Json => {
             context.print(&format!("{}\n", json::verify(&verdict, args.show_values)))?

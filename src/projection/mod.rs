@@ -5,6 +5,7 @@
 
 pub mod calendar;
 pub mod cast;
+pub mod cause;
 pub mod cell;
 pub mod change;
 pub mod counts;
@@ -16,11 +17,13 @@ pub mod history;
 pub mod json;
 pub mod mapping;
 pub mod numeric;
+pub mod pattern;
 pub mod query;
 pub mod record;
 pub mod rule;
 pub mod seen;
 pub mod start;
 pub mod text;
+pub mod trace;
 pub mod types;
 pub mod version;

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::explained;
 use super::verdict::{PlaybookVerdict, Sample, ViewVerdict};
 
 /// The version of the contract.
@@ -22,12 +23,7 @@ pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
 }
 
 fn view(v: &ViewVerdict, show_values: bool) -> Value {
-    let causes = if v.representation > 0 {
-        json!({"representation": v.representation})
-    } else {
-        json!({})
-    };
-    json!({
+    let mut view = json!({
         "view": v.view,
         "table": v.table,
         "verdict": v.verdict().word(),
@@ -39,10 +35,14 @@ fn view(v: &ViewVerdict, show_values: bool) -> Value {
         "lagging": v.lagging,
         "unknown": v.unknown,
         "reasons": v.reasons,
-        "causes": causes,
+        "causes": explained::causes(&v.causes()),
         "columns": v.by_column,
         "samples": v.samples.iter().map(|s| sample(s, show_values)).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(why) = &v.explained {
+        view["explained"] = explained::json(why, show_values);
+    }
+    view
 }
 
 pub(super) fn sample(s: &Sample, show_values: bool) -> Value {

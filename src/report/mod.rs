@@ -1,6 +1,9 @@
 //! What trueup says: tables, JSON and progress. Data in, text out; the command line writes it.
 
+pub mod advice;
 pub mod doctor;
+pub mod explained;
+pub mod html;
 pub mod json;
 pub mod lag;
 pub mod made;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use comfy_table::{Cell, Color};
 use serde_json::{Value, json};
 
+use super::explained::causes;
 use super::json::{FORMAT, sample as sample_json};
 use super::table::{Look, clip, grouped, table_of};
 use super::verdict::Sample;
 use crate::limits;
+use crate::projection::cause::Cause;
 use crate::projection::diff::Kind;
 
 /// A plan, as it is shown.
@@ -32,6 +34,8 @@ pub struct PlanReport {
     pub lagging: u64,
     /// Keys of which nothing can be said.
     pub unknown: u64,
+    /// Keys to be repaired by cause, where the log was asked.
+    pub causes: BTreeMap<Cause, u64>,
     /// Rows to update, by column.
     pub by_column: BTreeMap<String, u64>,
     /// The first of the differences, with the columns in which they differ.
@@ -87,6 +91,11 @@ impl PlanReport {
         }
         for reason in &self.reasons {
             out.push_str(&format!("{reason}\n"));
+        }
+        if !self.causes.is_empty() {
+            let each = |(cause, n): (&Cause, &u64)| format!("{} {}", cause.word(), grouped(*n));
+            let causes: Vec<String> = self.causes.iter().map(each).collect();
+            out.push_str(&format!("rows by cause: {}\n", causes.join(", ")));
         }
         if !self.by_column.is_empty() {
             let columns = self
@@ -160,7 +169,7 @@ impl PlanReport {
         json!({
             "view": self.view, "table": self.table, "rows_checked": self.rows,
             "missing": self.inserts, "changed": self.updates, "extra": self.deletes,
-            "lagging": self.lagging, "unknown": self.unknown, "reasons": self.reasons, "causes": {},
+            "lagging": self.lagging, "unknown": self.unknown, "reasons": self.reasons, "causes": causes(&self.causes),
             "columns": self.by_column, "notes": self.notes, "refusals": self.refusals,
             "samples": self.samples.iter().map(|s| sample_json(s, show_values)).collect::<Vec<_>>(),
         })

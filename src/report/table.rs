@@ -2,6 +2,7 @@
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
+use super::explained;
 use super::verdict::{PlaybookVerdict, Sample, Verdict, ViewVerdict};
 use crate::projection::counts::Counts;
 
@@ -87,6 +88,9 @@ pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
         }
         if !view.samples.is_empty() {
             out.push_str(&samples(view, show_values));
+        }
+        if let Some(why) = &view.explained {
+            out.push_str(&explained::text(&view.view, why, show_values));
         }
     }
     out

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::explained::Explained;
 use super::metrics::Metrics;
+use crate::projection::cause::Cause;
 use crate::projection::cell::Cell;
 use crate::projection::diff::{Difference, Kind};
 use crate::projection::text;
@@ -120,6 +122,8 @@ pub struct ViewVerdict {
     pub samples: Vec<Sample>,
     /// How it was compared: `hash` or `merge`.
     pub compared_by: String,
+    /// Why its rows differ, where that was asked.
+    pub explained: Option<Explained>,
 }
 
 impl ViewVerdict {
@@ -127,6 +131,16 @@ impl ViewVerdict {
     #[must_use]
     pub fn drifted(&self) -> u64 {
         self.missing + self.extra + self.changed
+    }
+
+    /// Keys by cause, as far as it is known.
+    #[must_use]
+    pub fn causes(&self) -> BTreeMap<Cause, u64> {
+        if let Some(explained) = &self.explained {
+            return explained.causes.clone();
+        }
+        let known = (Cause::Representation, self.representation);
+        [known].into_iter().filter(|(_, n)| *n > 0).collect()
     }
 
     /// The verdict.

@@ -107,6 +107,12 @@ impl<'a> Comparison<'a> {
         rule.equal(&one[at], &two[at])
     }
 
+    /// How each compared column is compared; empty when all are exact.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// Names of the compared columns.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {

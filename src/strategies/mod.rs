@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod compare;
 pub mod doctor;
 pub mod draft;
+pub mod explain;
 pub mod fingerprint;
 pub mod lag;
 pub mod load;

@@ -6,10 +6,12 @@ use anyhow::Result;
 use tokio::time::Instant;
 
 use super::compare::Comparison;
+use super::explain;
 use super::lag::{self, Decided};
 use super::{Origin, Refused, SourcePart, Systems, View};
 use crate::limits;
 use crate::projection::diff::Kind;
+use crate::report::explained::Explained;
 use crate::report::progress::Progress;
 use crate::report::verdict::{Sample, ViewVerdict};
 use crate::store::Acts;
@@ -23,6 +25,8 @@ pub struct Options {
     pub until: Option<Instant>,
     /// Whether a hash may prove ranges equal; without it every row is merged.
     pub hash: bool,
+    /// Whether the differences are explained, with this share of the rows that agree.
+    pub explain: Option<f64>,
 }
 
 impl Default for Options {
@@ -31,6 +35,7 @@ impl Default for Options {
             lag_wait: limits::LAG_WAIT,
             until: None,
             hash: true,
+            explain: None,
         }
     }
 }
@@ -139,6 +144,18 @@ async fn compare(
     });
     let decided = lag::decide(systems, view, &comparison, wait, differences, progress).await?;
     count(&comparison, &decided, &mut verdict);
+    if let Some(sample) = options.explain {
+        verdict.explained = Some(
+            explained(
+                (systems, view),
+                &comparison,
+                decided,
+                (&verdict, sample, wait),
+                progress,
+            )
+            .await?,
+        );
+    }
     if beyond > 0 {
         verdict.unknown += beyond;
         verdict.reasons.push(format!(
@@ -146,6 +163,32 @@ async fn compare(
         ));
     }
     Ok(verdict)
+}
+
+/// Why rows differ that were decided on, and those that were not.
+async fn explained(
+    (systems, view): (&Systems, &View),
+    comparison: &Comparison<'_>,
+    decided: Decided,
+    (verdict, sample, lag_wait): (&ViewVerdict, f64, Duration),
+    progress: &Progress,
+) -> Result<Explained> {
+    let mut differences = decided.drift;
+    differences.extend(decided.undecided);
+    let options = explain::Options { sample, lag_wait };
+    let explanation =
+        explain::explain(systems, view, comparison, &differences, options, progress).await?;
+    let equal = verdict
+        .rows_checked
+        .saturating_sub(differences.len() as u64);
+    let told = explain::told(
+        &explanation,
+        view,
+        comparison,
+        (equal, verdict.representation),
+        limits::SAMPLES_MAX as u64,
+    );
+    Ok(told)
 }
 
 /// Puts what was decided into the verdict.

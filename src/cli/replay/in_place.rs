@@ -219,6 +219,7 @@ fn repairs(
             allow_shrink: true,
             lag_wait: limits::LAG_WAIT,
             hash: true,
+            by_cause: None,
         })
     };
     wired.views.iter().map(of).collect()

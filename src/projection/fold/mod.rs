@@ -118,6 +118,13 @@ impl Fold {
         self.bytes
     }
 
+    /// The row of a key so far, which may be incomplete: without cells when nothing of it is known. `None` in it is a key that is
+    /// gone, `None` one that was not seen since the last truncate.
+    #[must_use]
+    pub fn row(&self, key: &Key<'static>) -> Option<Option<&Row<'static>>> {
+        self.keys.get(key).map(|held| held.row.as_ref())
+    }
+
     /// Applies one change and says what it was.
     pub fn apply(&mut self, change: Change<'static>) -> Verdict {
         if let Op::Truncate = change.op {

@@ -2,22 +2,26 @@
 //! reads; `apply` writes; `saved` keeps a plan in a file.
 
 pub mod apply;
+pub mod by_cause;
 pub mod saved;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use self::by_cause::ByCause;
 use super::bounds::Bound;
 use super::compare::{Comparison, Found};
 use super::{Refused, Systems, View, lag, pace, verify};
 use crate::limits;
 use crate::projection::cast;
+use crate::projection::cause::Cause;
 use crate::projection::cell::Cell;
 use crate::projection::change::Key;
 use crate::projection::diff::{Difference, Kind, Repair};
 use crate::projection::mapping::{From, Mapping, Test};
+use crate::report::explained::Explained;
 use crate::report::progress::Progress;
 use crate::report::reconcile::PlanReport;
 use crate::report::table::grouped;
@@ -85,6 +89,8 @@ pub struct Options {
     pub lag_wait: Duration,
     /// Whether a hash may prove ranges equal.
     pub hash: bool,
+    /// Which causes are repaired, where the log is asked for them.
+    pub by_cause: Option<ByCause>,
 }
 
 /// What the repairs come from.
@@ -115,6 +121,10 @@ pub struct Plan {
     pub lagging: u64,
     /// Keys of which nothing can be said.
     pub undecided: u64,
+    /// Keys to be repaired by cause, where the log was asked.
+    pub causes: BTreeMap<Cause, u64>,
+    /// Why the rows differ, where the log was asked; also those that are not repaired.
+    pub explained: Option<Explained>,
     /// Why, in words.
     pub reasons: Vec<String>,
     /// What the operator should know.
@@ -164,7 +174,7 @@ impl Plan {
             };
             Sample::whole(&difference, &columns, &mapping.key)
         };
-        let mut by_column = std::collections::BTreeMap::new();
+        let mut by_column = BTreeMap::new();
         for repair in &self.repairs {
             if let (Some(before), Some(after)) = (&repair.before, &repair.after) {
                 for (name, _) in columns
@@ -186,6 +196,7 @@ impl Plan {
             deletes: self.count(WriteKind::Delete),
             lagging: self.lagging,
             unknown: self.undecided,
+            causes: self.causes.clone(),
             by_column,
             samples: self.by_key().into_iter().take(shown).map(sample).collect(),
             reasons: self.reasons.clone(),
@@ -290,8 +301,16 @@ pub async fn plan(
         progress,
     )
     .await?;
-    let mut repairs: Vec<Repair> = decided
-        .drift
+    let kept = by_cause::keep(
+        (systems, view),
+        &comparison,
+        (rows, decided.drift),
+        options,
+        progress,
+    );
+    let kept = kept.await?;
+    let mut repairs: Vec<Repair> = kept
+        .differences
         .into_iter()
         .filter_map(|d| selection.repair(d))
         .collect();
@@ -312,12 +331,15 @@ pub async fn plan(
         rows,
         lagging: decided.lagging,
         undecided: decided.undecided.len() as u64,
+        causes: kept.causes,
+        explained: kept.explained,
         reasons: decided.reasons,
-        notes: pace::blind(systems).await?.into_iter().collect(),
+        notes: kept.notes,
         refusals,
         lag_wait: options.lag_wait,
         saved: false,
     };
+    plan.notes.extend(pace::blind(systems).await?);
     check(systems, &mut plan, options).await?;
     Ok(plan)
 }

@@ -1,6 +1,7 @@
 //! A plan in a file: made and read by one person, applied by another. It says what it was made for, so that it cannot be
 //! applied to anything else, and each repair is fenced by what both sides said then.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -185,6 +186,8 @@ pub async fn plan(
         rows: found.rows,
         lagging: found.lagging,
         undecided: found.unknown,
+        causes: BTreeMap::new(),
+        explained: None,
         reasons: Vec::new(),
         notes: Vec::new(),
         refusals: Vec::new(),

@@ -35,7 +35,7 @@ impl Extent {
 }
 
 /// The ranges of these extents that hold anything.
-pub(super) fn ranges(topic: &str, extents: &[Extent]) -> Vec<Range> {
+pub(in crate::strategies) fn ranges(topic: &str, extents: &[Extent]) -> Vec<Range> {
     let topic: Arc<str> = topic.into();
     extents
         .iter()
@@ -50,7 +50,7 @@ pub(super) fn ranges(topic: &str, extents: &[Extent]) -> Vec<Range> {
 }
 
 /// What is read of each partition, and why that may not be enough.
-pub(super) fn of(
+pub(in crate::strategies) fn of(
     topic: &Topic,
     begin: &Begin,
     until: &[(String, i32, i64)],
@@ -148,7 +148,7 @@ pub(super) fn outside(
 }
 
 /// The order of the source: what the playbook says, else what the records at both ends of every partition offer.
-pub(super) async fn order(
+pub(in crate::strategies) async fn order(
     systems: &Systems,
     source: &SourcePart,
     topic: &Topic,

@@ -1,7 +1,7 @@
 //! Partial replay in place: a stretch of the log, folded to each key's final row in a staging area, then written into the live
 //! table by reconcile's writer, with the log as the expected side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -133,6 +133,8 @@ async fn repairs(
         rows,
         lagging: 0,
         undecided: 0,
+        causes: BTreeMap::new(),
+        explained: None,
         reasons: Vec::new(),
         notes: Vec::new(),
         refusals,

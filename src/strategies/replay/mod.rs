@@ -7,7 +7,7 @@ mod caught_up;
 mod check;
 pub mod cutover;
 pub mod derive;
-mod extents;
+pub(in crate::strategies) mod extents;
 pub mod in_place;
 mod losses;
 pub mod options;

@@ -235,6 +235,7 @@ impl Run<'_> {
             allow_shrink: true,
             lag_wait: limits::LAG_WAIT,
             hash: true,
+            by_cause: None,
         };
         let repairs = vec![whole; views.len()];
         let stop = Arc::clone(&self.stop);

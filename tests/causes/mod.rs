@@ -1,0 +1,4 @@
+//! Why rows differ: differences planted for every cause, and what is said of them.
+
+mod embedded;
+mod matrix;
