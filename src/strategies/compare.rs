@@ -384,7 +384,7 @@ impl<'a> Comparison<'a> {
         Ok(rows)
     }
 
-    /// The differences of these keys, looked at again; keys must ascend.
+    /// The differences of these keys, looked at again, one a key; keys must ascend.
     ///
     /// # Errors
     /// As for the two sides.
@@ -400,6 +400,8 @@ impl<'a> Comparison<'a> {
                 tokio::try_join!(self.expected_of(some), self.actual_of(some))?;
             differences.extend(self.differences(expected, actual)?);
         }
+        // A row once more is a difference of its own.
+        differences.dedup_by(|then, first| then.key == first.key);
         Ok(differences)
     }
 
