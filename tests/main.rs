@@ -13,6 +13,7 @@ mod support;
 
 mod bad_input;
 mod carry;
+mod compare;
 mod completions;
 mod cutover;
 mod doctor;
