@@ -350,10 +350,21 @@ fn planted(engines: (Engine, Engine), rounds: usize, rows: usize) {
 }
 
 #[test]
-fn every_change_is_found() {
-    let [postgres, others @ ..] = PAIRS;
-    planted(postgres, size(5, 84), size(60, 600));
-    for engines in others {
-        planted(engines, size(2, 84), size(60, 600));
-    }
+fn between_postgres() {
+    planted(PAIRS[0], size(5, 84), size(60, 600));
+}
+
+#[test]
+fn between_sqlite() {
+    planted(PAIRS[1], size(2, 84), size(60, 600));
+}
+
+#[test]
+fn from_postgres_into_sqlite() {
+    planted(PAIRS[2], size(2, 84), size(60, 600));
+}
+
+#[test]
+fn from_sqlite_into_postgres() {
+    planted(PAIRS[3], size(2, 84), size(60, 600));
 }
