@@ -25,6 +25,9 @@ _trueup() {
             trueup,doctor)
                 cmd="trueup__subcmd__doctor"
                 ;;
+            trueup,explain)
+                cmd="trueup__subcmd__explain"
+                ;;
             trueup,help)
                 cmd="trueup__subcmd__help"
                 ;;
@@ -66,6 +69,9 @@ _trueup() {
                 ;;
             trueup__subcmd__help,doctor)
                 cmd="trueup__subcmd__help__subcmd__doctor"
+                ;;
+            trueup__subcmd__help,explain)
+                cmd="trueup__subcmd__help__subcmd__explain"
                 ;;
             trueup__subcmd__help,help)
                 cmd="trueup__subcmd__help__subcmd__help"
@@ -239,7 +245,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -306,8 +312,54 @@ _trueup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trueup__subcmd__explain)
+            opts="-v -q -h --view --keys --key --format --show-values --lag-wait --rate --pause-file --stall-after --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help"
+            opts="replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -349,6 +401,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -927,7 +993,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__reconcile)
-            opts="-v -q -h --view --apply --out --plan --kind --keys --where --column --repairs-max --deletes-max --allow-shrink --lag-wait --no-hash --yes --confirm --format --show-values --show --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --view --apply --explain --cause --include --out --plan --kind --keys --where --column --repairs-max --deletes-max --allow-shrink --lag-wait --no-hash --report --yes --confirm --format --show-values --show --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -935,6 +1001,14 @@ _trueup() {
             case "${prev}" in
                 --view)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cause)
+                    COMPREPLY=($(compgen -W "skipped time_travel resurrected off_history miscomputed not_newest lost_event unexplained" -- "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -W "skipped time_travel resurrected off_history miscomputed not_newest lost_event unexplained" -- "${cur}"))
                     return 0
                     ;;
                 --out)
@@ -970,6 +1044,10 @@ _trueup() {
                     return 0
                     ;;
                 --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1631,7 +1709,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__verify)
-            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --metrics-file --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --explain --sample --report --metrics-file --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1650,6 +1728,14 @@ _trueup() {
                     return 0
                     ;;
                 --time-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

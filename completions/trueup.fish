@@ -31,6 +31,7 @@ complete -c trueup -n "__fish_trueup_needs_command" -s V -l version -d 'Print ve
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "replay" -d 'Rebuild a view from the log'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_needs_command" -f -a "explain" -d 'Say why rows are as they are: what primary, log and read store say of some keys; writes nothing'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
 complete -c trueup -n "__fish_trueup_needs_command" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
@@ -98,6 +99,22 @@ complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_su
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
 complete -c trueup -n "__fish_trueup_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l view -d 'Only this view; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l cause -d 'Only differences of this cause (implies --explain); may be repeated' -r -f -a "skipped\t''
+time_travel\t''
+resurrected\t''
+off_history\t''
+miscomputed\t''
+not_newest\t''
+lost_event\t''
+unexplained\t''"
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l include -d 'Also differences of this cause, whose evidence does not agree (implies --explain); may be repeated' -r -f -a "skipped\t''
+time_travel\t''
+resurrected\t''
+off_history\t''
+miscomputed\t''
+not_newest\t''
+lost_event\t''
+unexplained\t''"
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l out -d 'Save the plan; it holds rows of the table' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l plan -d 'Take the plan that --out saved: what has changed since is left alone' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l kind -d 'Only differences of this kind; may be repeated' -r -f -a "missing\t'Expected, but not there'
@@ -109,6 +126,7 @@ complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l column -d 'O
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l repairs-max -d 'Repairs at most, a number or a percentage of the rows [default: limits.repairs_max of the playbook, else 10%, at least 1000]' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l deletes-max -d 'Deletes among them at most [default: limits.deletes_max of the playbook, else 1000]' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l report -d 'Write a page about it, to attach to an incident (implies --explain); values only with --show-values' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l confirm -d 'Consent by naming the table that is written' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l format -d 'How the result is written' -r -f -a "table\t'For people'
 json\t'For programs: one object a line'"
@@ -117,6 +135,7 @@ complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l rate -d 'Rea
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l apply -d 'Write the repairs, after a question'
+complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l explain -d 'Ask the log why rows differ, and leave alone those whose evidence does not agree'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l allow-shrink -d 'Go on though the primary has less than half of the read table\'s rows'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l no-hash -d 'Merge every row instead of comparing hashes first'
 complete -c trueup -n "__fish_trueup_using_subcommand reconcile" -l yes -d 'Consent without being asked'
@@ -129,15 +148,30 @@ complete -c trueup -n "__fish_trueup_using_subcommand verify" -l format -d 'How 
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l time-budget -d 'End after this time, whatever is not decided by then; `10m` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l sample -d 'Percent of the rows that agree to look at too, since a replay may break them' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l report -d 'Write a page about it, to attach to an incident (implies --explain); values only with --show-values' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l metrics-file -d 'Also write metrics to this file, as OpenMetrics text for a textfile collector; it is replaced in one step' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l show-values -d 'Show values of differing columns, not only keys and column names'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l no-hash -d 'Merge every row instead of comparing hashes first'
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l explain -d 'Say why rows differ: read the log for their keys'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l view -d 'The view; may be left out where the playbook has one' -r
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l key -l keys -d 'The keys: `7,13`, JSON such as `[[1,"a"]]`, or @FILE with one a line; may be repeated' -r
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l format -d 'How the result is written' -r -f -a "table\t'For people'
+json\t'For programs: one object a line'"
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l lag-wait -d 'How long to wait for the log to have what the primary has, `90s` for example' -r
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l pause-file -d 'Stand still while this file exists; not while a projector waits for the swap' -r -F
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l stall-after -d 'Say what is waited for when nothing comes forward for so long' -r
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -l show-values -d 'Show values of columns, not only keys and column names'
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -s v -l verbose -d 'Say more on stderr; twice for even more'
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c trueup -n "__fish_trueup_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -l view -d 'Only this view; may be repeated' -r
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -l max-events -d 'Exit with 1 when more events than this are not applied' -r
 complete -c trueup -n "__fish_trueup_using_subcommand lag" -l max-time -d 'Exit with 1 when either half is behind for longer than this, `90s` for example' -r
@@ -316,20 +350,21 @@ complete -c trueup -n "__fish_trueup_using_subcommand demo" -s h -l help -d 'Pri
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s v -l verbose -d 'Say more on stderr; twice for even more'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but errors'
 complete -c trueup -n "__fish_trueup_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "quarantine" -d 'Records that could not be applied: list them, read them again, or do without them'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "rollback" -d 'Bring the table that a swap put aside back, caught up with the log since'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "replay" -d 'Rebuild a view from the log'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "reconcile" -d 'Repair read tables from the primary; a dry run unless --apply'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "verify" -d 'Compare read tables with the primary; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "explain" -d 'Say why rows are as they are: what primary, log and read store say of some keys; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "lag" -d 'Say how far the log is behind the primary, and the projector behind the log; writes nothing'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "doctor" -d 'Look for what will cause the next drift; writes nothing, and exits with 1 when something has to be done'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "snapshot" -d 'Make, check, list and remove snapshots'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "runs" -d 'List what trueup has written into a read store, oldest first'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "quarantine" -d 'Records that could not be applied: list them, read them again, or do without them'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "undo" -d 'Take the repairs of a run back, each only while its row is as the repair left it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "rollback" -d 'Bring the table that a swap put aside back, caught up with the log since'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "init" -d 'Write a first playbook by looking at both databases and the broker'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "demo" -d 'Build a small system with planted drift, find it, repair it'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c trueup -n "__fish_trueup_using_subcommand help; and not __fish_seen_subcommand_from replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "big-bang" -d 'Rebuild views from offset zero in shadows, check them against the primary, and swap them in together'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "partial" -d 'Apply only what the log has since a snapshot, or since some offsets'
 complete -c trueup -n "__fish_trueup_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "create" -d 'Fold the log since the last snapshot into a new one'

@@ -14,6 +14,7 @@ mod support;
 mod bad_input;
 mod carry;
 mod causes;
+mod compare;
 mod completions;
 mod cutover;
 mod doctor;

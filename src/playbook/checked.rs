@@ -128,7 +128,7 @@ pub struct Source {
     pub debezium: Vec<(String, String)>,
     /// Columns and their types as a database writes them, for what no catalog can be asked.
     pub types: Vec<(String, String)>,
-    /// The columns that name a row, likewise; never empty.
+    /// The columns that name a row, likewise, and of a table without a primary key; never empty.
     pub key: Option<Vec<String>>,
     /// The line that it stands on.
     pub line: usize,

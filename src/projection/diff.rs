@@ -25,7 +25,7 @@ pub struct Difference {
 pub enum Kind {
     /// Expected, but not there.
     Missing,
-    /// There, but not expected.
+    /// There, but not expected; or there once more.
     Extra,
     /// There, with other values.
     Changed,
@@ -110,31 +110,63 @@ pub enum Step {
     Done,
 }
 
-/// A side whose keys do not ascend: a key twice, or a database that sorts differently.
+/// A side whose keys do not ascend.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error(
-    "{side} rows do not ascend by key: {then} comes after {first}; is the key unique, and sorted bytewise?"
-)]
-pub struct OrderError {
-    side: &'static str,
-    first: String,
-    then: String,
+pub enum OrderError {
+    /// An expected key twice: of what is expected, each key names one row. An actual row too many is a difference.
+    #[error(
+        "more than one of the {side} rows has the key {key}: it does not name a row; choose another `key:`"
+    )]
+    Twice {
+        /// Which side.
+        side: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// A database that sorts differently.
+    #[error("the {side} rows are not sorted by type and byte: {then} comes after {first}")]
+    Unsorted {
+        /// Which side.
+        side: &'static str,
+        /// The key that came first.
+        first: String,
+        /// The key that came after it.
+        then: String,
+    },
+}
+
+/// What is decided when both sides are to be fed anew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Behind {
+    /// The last key.
+    pub key: Key<'static>,
+    /// How many actual rows of that key; `None` when it is all of them.
+    pub copies: Option<usize>,
 }
 
 #[derive(Debug)]
 struct Side {
     name: &'static str,
+    /// Whether a key may come again: nothing keeps a table without a unique key from holding a row twice.
+    repeats: bool,
     rows: VecDeque<Row<'static>>,
     last: Option<Row<'static>>,
+    /// Rows so far of the key that was taken last.
+    copies: usize,
+    /// Whether the front row has that key too.
+    again: bool,
     ended: bool,
 }
 
 impl Side {
-    fn new(name: &'static str) -> Side {
+    fn new(name: &'static str, repeats: bool) -> Side {
         Side {
             name,
+            repeats,
             rows: VecDeque::new(),
             last: None,
+            copies: 0,
+            again: false,
             ended: false,
         }
     }
@@ -143,41 +175,49 @@ impl Side {
         self.rows.extend(rows);
     }
 
+    fn lacks_rows(&self) -> bool {
+        self.rows.is_empty() && !self.ended
+    }
+
     /// Takes the front row, after checking that the one behind it comes later.
     fn pop(&mut self, key: &[usize]) -> Result<Row<'static>, OrderError> {
         let row = self.rows.pop_front().unwrap_or_default();
-        let next = self.rows.front();
-        let previous = if next.is_some() { Some(&row) } else { None };
-        if let (Some(first), Some(then)) = (previous, next) {
-            self.ascending(first, then, key)?;
-        }
-        if next.is_none() {
-            self.last = Some(row.clone());
-        }
+        self.copies = if self.again { self.copies + 1 } else { 1 };
+        self.again = match self.rows.front() {
+            Some(then) => self.repeated(&row, then, key)?,
+            None => {
+                self.last = Some(row.clone());
+                false
+            }
+        };
         Ok(row)
     }
 
     /// The first row of a batch must come after the last of the batch before.
     fn check_seam(&mut self, key: &[usize]) -> Result<(), OrderError> {
         match (self.last.take(), self.rows.front()) {
-            (Some(first), Some(then)) => self.ascending(&first, then, key),
-            (last, _) => {
-                self.last = last;
-                Ok(())
-            }
+            (Some(first), Some(then)) => self.again = self.repeated(&first, then, key)?,
+            (last, _) => self.last = last,
         }
+        Ok(())
     }
 
-    fn ascending(&self, first: &Row<'_>, then: &Row<'_>, key: &[usize]) -> Result<(), OrderError> {
-        if compare(first, then, key) == Ordering::Less {
-            return Ok(());
+    /// Whether a row has the key of the one before it.
+    fn repeated(&self, first: &Row<'_>, then: &Row<'_>, key: &[usize]) -> Result<bool, OrderError> {
+        let side = self.name;
+        match compare(first, then, key) {
+            Ordering::Less => Ok(false),
+            Ordering::Equal if self.repeats => Ok(true),
+            Ordering::Equal => Err(OrderError::Twice {
+                side,
+                key: key_of(then, key).to_string(),
+            }),
+            Ordering::Greater => Err(OrderError::Unsorted {
+                side,
+                first: key_of(first, key).to_string(),
+                then: key_of(then, key).to_string(),
+            }),
         }
-        let show = |row| key_of(row, key).to_string();
-        Err(OrderError {
-            side: self.name,
-            first: show(first),
-            then: show(then),
-        })
     }
 }
 
@@ -205,8 +245,8 @@ impl Diff {
     pub fn new(key: Vec<usize>) -> Diff {
         Diff {
             key,
-            expected: Side::new("expected"),
-            actual: Side::new("actual"),
+            expected: Side::new("expected", false),
+            actual: Side::new("actual", true),
             rules: Vec::new(),
             rows: 0,
             representation: 0,
@@ -258,25 +298,28 @@ impl Diff {
         self.rows
     }
 
-    /// Asked for rows, forgets those that are not looked at yet, so that both sides can be fed anew, each from behind the key
-    /// that this gives: everything up to it is decided. `None` where nothing is; then nothing is forgotten.
-    pub fn rewind(&mut self) -> Option<Key<'static>> {
+    /// Asked for rows, forgets those that are not looked at yet, so that both sides can be fed anew, each from behind what
+    /// this gives: that is decided. `None` where nothing is; then nothing is forgotten.
+    pub fn rewind(&mut self) -> Option<Behind> {
         // The side that lacks rows is the one that was looked at last.
-        let lacks = |side: &Side| side.rows.is_empty() && !side.ended;
-        let side = if lacks(&self.expected) {
-            &self.expected
+        let (side, copies) = if self.actual.lacks_rows() {
+            (&self.actual, Some(self.actual.copies))
         } else {
-            &self.actual
+            (&self.expected, None)
         };
-        let behind = key_of(side.last.as_ref()?, &self.key);
+        let key = key_of(side.last.as_ref()?, &self.key);
+        // An actual row of that key may still come, and is one too many.
+        self.actual.last = self.actual.last.take().filter(|_| copies.is_some());
+        self.expected.last = None;
         for side in [&mut self.expected, &mut self.actual] {
             side.rows.clear();
-            (side.last, side.ended) = (None, false);
+            side.ended = false;
         }
-        Some(behind)
+        Some(Behind { key, copies })
     }
 
-    /// Goes on to the next difference, or to where rows are missing.
+    /// Goes on to the next difference, or to where rows are missing. Of actual rows with one key, the first is compared, and
+    /// each further one is a difference of its own.
     ///
     /// # Errors
     /// When a side's keys do not ascend.
@@ -284,6 +327,14 @@ impl Diff {
         loop {
             self.expected.check_seam(&self.key)?;
             self.actual.check_seam(&self.key)?;
+            if self.actual.again {
+                let surplus = self.actual.pop(&self.key)?;
+                return Ok(Step::Differs(Difference {
+                    key: key_of(&surplus, &self.key),
+                    expected: None,
+                    actual: Some(surplus),
+                }));
+            }
             let order = match (self.expected.rows.front(), self.actual.rows.front()) {
                 (None, _) if !self.expected.ended => return Ok(Step::NeedExpected),
                 (_, None) if !self.actual.ended => return Ok(Step::NeedActual),
@@ -327,135 +378,4 @@ impl Diff {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::cell::Cell;
-    use super::*;
-
-    fn row(key: i128, value: &str) -> Row<'static> {
-        vec![Cell::Int(key), Cell::Text(value.to_owned().into())]
-    }
-
-    fn run(
-        expected: &[Row<'static>],
-        actual: &[Row<'static>],
-        batch: usize,
-    ) -> Result<Vec<(String, Kind)>, OrderError> {
-        let mut diff = Diff::new(vec![0]);
-        let (mut e, mut a) = (expected.chunks(batch), actual.chunks(batch));
-        let mut found = Vec::new();
-        loop {
-            match diff.step()? {
-                Step::Differs(d) => found.push((d.key.to_string(), d.kind())),
-                Step::NeedExpected => {
-                    diff.expected(e.next().map(<[_]>::to_vec).unwrap_or_default())
-                }
-                Step::NeedActual => diff.actual(a.next().map(<[_]>::to_vec).unwrap_or_default()),
-                Step::Done => return Ok(found),
-            }
-        }
-    }
-
-    #[test]
-    fn finds_each_kind_whatever_the_batches() {
-        let expected = [row(1, "a"), row(2, "b"), row(4, "d"), row(5, "e")];
-        let actual = [
-            row(0, "z"),
-            row(1, "a"),
-            row(2, "x"),
-            row(5, "e"),
-            row(9, "y"),
-        ];
-        let want = [
-            ("0", Kind::Extra),
-            ("2", Kind::Changed),
-            ("4", Kind::Missing),
-            ("9", Kind::Extra),
-        ];
-        for batch in 1..6 {
-            let got = run(&expected, &actual, batch).expect("ascending");
-            assert_eq!(got, want.map(|(k, kind)| (k.to_owned(), kind)));
-        }
-        assert_eq!(run(&[], &[], 1), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn keys_that_do_not_ascend_are_an_error() {
-        for batch in 1..3 {
-            assert!(run(&[row(2, "a"), row(1, "b")], &[], batch).is_err());
-            assert!(run(&[], &[row(2, "a"), row(2, "b")], batch).is_err());
-        }
-    }
-
-    /// What is the same by its rule is no difference, and in a row that differs elsewhere no repair touches it.
-    #[test]
-    fn rules_bound_what_differs() {
-        let row = |key: f64, list: [i128; 2], sum: f64, text: &str| {
-            let list = Cell::Array(list.map(Cell::Int).to_vec());
-            vec![
-                Cell::Float(key),
-                list,
-                Cell::Float(sum),
-                Cell::Text(text.to_owned().into()),
-            ]
-        };
-        let expected = [
-            row(1.0, [1, 2], 0.3, "a"),
-            row(2.0, [1, 2], 0.3, "b"),
-            row(3.0, [1, 2], 0.3, "c"),
-        ];
-        let actual = [
-            row(1.0, [2, 1], 0.1 + 0.2, "a"),
-            row(2.0, [2, 1], 0.4, "x"),
-            row(3.1, [2, 1], 0.3, "c"),
-        ];
-        // The key stays exact, whatever its rule.
-        let rules = vec![
-            Rule::Tolerance(0.5),
-            Rule::Unordered,
-            Rule::Tolerance(1e-9),
-            Rule::Exact,
-        ];
-        for (rules, changed, representation) in [
-            (rules, vec![vec![2, 3]], 1),
-            (Vec::new(), vec![vec![1, 2], vec![1, 2, 3]], 0),
-        ] {
-            let with_rules = !rules.is_empty();
-            let mut diff = Diff::new(vec![0]).with_rules(rules);
-            for rows in [&expected[..], &[]] {
-                diff.expected(rows.to_vec());
-            }
-            for rows in [&actual[..], &[]] {
-                diff.actual(rows.to_vec());
-            }
-            let (mut columns, mut kinds) = (Vec::new(), Vec::new());
-            while let Step::Differs(found) = diff.step().expect("ascending") {
-                if found.kind() == Kind::Changed {
-                    columns.push(found.columns());
-                } else {
-                    kinds.push(found.kind());
-                }
-                if with_rules && found.kind() == Kind::Changed {
-                    let repair = Repair::from(found);
-                    let (before, after) =
-                        (repair.before.expect("before"), repair.after.expect("after"));
-                    assert_eq!(format!("{:?}", before[1]), format!("{:?}", after[1]));
-                    assert_eq!(after[3], Cell::Text("b".into()));
-                }
-            }
-            assert_eq!((columns, diff.representation()), (changed, representation));
-            assert_eq!((kinds, diff.rows()), (vec![Kind::Missing, Kind::Extra], 4));
-        }
-    }
-
-    #[test]
-    fn a_repair_and_its_inverse() {
-        let d = Difference {
-            key: Key(vec![Cell::Int(1)]),
-            expected: Some(row(1, "a")),
-            actual: None,
-        };
-        let repair = Repair::from(d);
-        assert_eq!(repair.clone().inverse().inverse(), repair);
-        assert_eq!(repair.inverse().after, None);
-    }
-}
+mod tests;

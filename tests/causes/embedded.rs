@@ -235,3 +235,48 @@ fn a_log_that_lost_its_beginning_says_so() {
     let note = view["explained"]["notes"][0].as_str().unwrap();
     assert!(note.contains("cannot always be told apart"), "{note}");
 }
+
+#[test]
+fn a_page_to_attach_to_an_incident() {
+    let (system, skipped, _) = system();
+    let markup = "<script>alert('x')</script>";
+    system.sql(
+        "read.db",
+        &format!(
+            "UPDATE copy SET a = '{}' WHERE id = 5",
+            markup.replace('\'', "''")
+        ),
+    );
+    let page = |args: &[&str]| {
+        let file = system.path("drift.html");
+        let _ = std::fs::remove_file(&file);
+        let all = [&["verify", "{}", "--report", "drift.html", "--quiet"], args].concat();
+        system.trueup(&all).exit(1);
+        std::fs::read_to_string(file).unwrap()
+    };
+    let hidden = page(&[]);
+    for said in [
+        "drift",
+        "time_travel",
+        "b is 100 times what it should be",
+        &skipped,
+        "trueup reconcile",
+        "id=5",
+    ] {
+        assert!(hidden.contains(said), "{said}");
+    }
+    assert!(!hidden.contains("alert") && !hidden.contains("by hand</td>"));
+    let shown = page(&["--show-values"]);
+    assert!(shown.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
+    for loaded in ["<script", "http://", "https://", "url(", "@import"] {
+        assert!(!shown.contains(loaded), "{loaded} in the page");
+    }
+    system
+        .trueup(&["reconcile", "{}", "--report", "plan.html"])
+        .exit(1);
+    let plan = std::fs::read_to_string(system.path("plan.html")).unwrap();
+    assert!(
+        plan.contains("to update") && plan.contains("skipped"),
+        "{plan}"
+    );
+}

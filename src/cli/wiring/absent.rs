@@ -78,7 +78,20 @@ pub(super) fn contradicted(
             fix: "correct it, or take it out: the primary says it itself".to_owned(),
         })
     };
-    source.types.iter().filter_map(wrong).collect()
+    let mut problems: Vec<Problem> = source.types.iter().filter_map(wrong).collect();
+    let written = source.key.iter().flatten();
+    problems.extend(
+        written
+            .filter(|name| table.column(name).is_none())
+            .map(|name| Problem {
+                file: playbook.file.clone(),
+                line: source.line,
+                path: format!("sources.{}.key", source.name),
+                what: format!("the primary's table {} has no column {name}", table.table),
+                fix: "name the columns that name a row".to_owned(),
+            }),
+    );
+    problems
 }
 
 fn snapshot(place: &Place, source: &Source) -> Result<Option<Known>> {

@@ -360,7 +360,11 @@ async fn source_part(sides: &Sides<'_>, name: &str) -> Result<SourcePart, anyhow
         Some(table) => table.clone(),
         None => {
             let table = sides.primary.catalog(&table_name(&source.table)).await;
-            let table = table.context("primary")?;
+            let mut table = table.context("primary")?;
+            if table.primary_key.is_empty() {
+                // Whether it names a row is seen where its rows are compared.
+                table.primary_key = source.key.clone().unwrap_or_default();
+            }
             none_or(absent::contradicted(
                 playbook,
                 source,

@@ -311,7 +311,11 @@ impl Wiring<'_> {
                     "source table {} has no primary key, so its rows cannot be told apart",
                     self.source.table.table
                 ),
-                "give it one".to_owned(),
+                format!(
+                    "give it one, or say under `sources: {}:` which columns name a row: `key: [{}]`",
+                    self.source.name,
+                    ours.join(", ")
+                ),
             );
         } else if theirs != ours && key.len() == self.view.key.len() {
             self.problem(

@@ -172,6 +172,8 @@ fn sorted(scan: &Scan, output: &Output) -> Result<String, String> {
             output.column.name
         )),
         (Other(_), Other(_) | Text { padded: false, .. }) => cast("text"),
+        // Such a type is compared by its text, and so is what comes to be of it.
+        (Text { padded: false, .. }, Other(_)) => Ok(name),
         (from, to) if from == to => Ok(name),
         (Int { .. } | Numeric { .. }, Int { .. } | Numeric { .. })
         | (Float32 | Float64, Float32 | Float64)

@@ -237,6 +237,7 @@ fn sorted_by(output: &Output) -> Result<String, String> {
         (T::Time { .. }, T::Time { .. })
         | (T::Uuid, T::Uuid)
         | (T::Text { .. } | T::Uuid | T::Date, T::Text { padded: false, .. })
+        | (T::Text { .. }, T::Other(_))
         | (T::Timestamp { .. } | T::TimestampTz { .. }, T::Text { padded: false, .. })
         | (T::Text { .. }, T::Uuid) => Ok(format!("{name} COLLATE BINARY")),
         (T::Text { .. }, T::Text { padded: true, .. }) => {

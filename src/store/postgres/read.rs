@@ -132,9 +132,14 @@ impl Postgres {
             return Ok(None);
         }
         let shape = self.shape(scan).await?;
+        let Some(types) = hashing::hashes(scan, &shape) else {
+            return Ok(None);
+        };
+        let act = "asking how the server hashes";
+        let rows = self.ask(act, &hashing::probe()).await?;
+        let probe: String = get(rows.first().ok_or_else(|| self.empty(act))?, 0)?;
         let (major, encoding) = (self.version / 10_000, &self.encoding);
-        Ok(hashing::hashes(scan, &shape)
-            .map(|types| format!("postgres-{major}-{encoding}-{types}")))
+        Ok(Some(format!("postgres-{major}-{encoding}-{probe}-{types}")))
     }
 
     pub(super) async fn read_digest(&self, scan: &Scan) -> Result<Digest, StoreError> {

@@ -1,5 +1,6 @@
 //! Two streams merged at the pace that is asked for, and let go of while work stands still.
 
+use std::cmp::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use super::{Comparison, Found, next};
 use crate::limits;
 use crate::projection::cell::Row;
 use crate::projection::change::Key;
-use crate::projection::diff::Step;
+use crate::projection::diff::{Behind, Step};
 use crate::projection::mapping::key_of;
 use crate::report::progress::Counter;
 use crate::store::{Acts, RowStream, Scan};
@@ -21,8 +22,8 @@ struct Sides {
     expected: RowStream,
     actual: RowStream,
     range: KeyRange,
-    /// The last key that is decided, of sides that were begun again.
-    behind: Option<Key<'static>>,
+    /// What is decided, of sides that were begun again.
+    behind: Option<Behind>,
     opened: Instant,
 }
 
@@ -30,7 +31,26 @@ impl Sides {
     /// The rows of a batch that are not decided yet.
     fn unseen(&self, mut rows: Vec<Row<'static>>, key: &[usize]) -> Vec<Row<'static>> {
         if let Some(behind) = &self.behind {
-            rows.retain(|row| key_of(row, key) > *behind);
+            rows.retain(|row| key_of(row, key) > behind.key);
+        }
+        rows
+    }
+
+    /// The same of actual rows, of which the last key may have more.
+    fn unseen_actual(&mut self, mut rows: Vec<Row<'static>>, key: &[usize]) -> Vec<Row<'static>> {
+        if let Some(Behind {
+            key: last,
+            copies: seen,
+        }) = &mut self.behind
+        {
+            rows.retain(|row| match (key_of(row, key).cmp(last), &mut *seen) {
+                (Ordering::Greater, _) | (Ordering::Equal, Some(0)) => true,
+                (Ordering::Equal, Some(seen)) => {
+                    *seen -= 1;
+                    false
+                }
+                _ => false,
+            });
         }
         rows
     }
@@ -123,7 +143,7 @@ impl Comparison<'_> {
         loop {
             let rows = next(&mut sides.actual).await?;
             let is_end = rows.is_empty();
-            let rows = sides.unseen(rows, &self.mapping.key);
+            let rows = sides.unseen_actual(rows, &self.mapping.key);
             if is_end || !rows.is_empty() {
                 return Ok(rows);
             }
@@ -139,11 +159,11 @@ impl Comparison<'_> {
 
     /// Lets go of both sides, so that no transaction is open while work stands still, and begins them again behind what is
     /// decided.
-    async fn begun_again(&self, sides: Sides, behind: Key<'static>) -> Result<Sides> {
+    async fn begun_again(&self, sides: Sides, behind: Behind) -> Result<Sides> {
         let to = sides.range.1.clone();
         drop(sides);
         self.pace.pass().await;
-        let mut sides = self.sides((Some(behind.clone()), to)).await?;
+        let mut sides = self.sides((Some(behind.key.clone()), to)).await?;
         sides.behind = Some(behind);
         Ok(sides)
     }
