@@ -219,7 +219,8 @@ impl Traces {
     fn change(&mut self, change: Change<'_>) -> Result<(), TraceError> {
         let (version, deletes) = (change.version, matches!(change.op, Op::Delete));
         if let Op::Truncate = change.op {
-            return Ok(self.truncate(change.into_owned()));
+            self.truncate(change.into_owned());
+            return Ok(());
         }
         let key = self.mapping.key(change.key)?;
         let Some((key, _)) = self.keys.get_key_value(&key) else {

@@ -22,7 +22,7 @@ pub fn steps(playbook: &str, causes: &BTreeMap<Cause, u64>) -> Vec<Step> {
     let mut step = |rows: u64, why: &str, command: Option<&str>| {
         if rows > 0 {
             steps.push(Step {
-                why: format!("{} rows {why}", grouped(rows)),
+                why: format!("{} of the rows {why}", grouped(rows)),
                 command: command.map(|c| c.replace("{}", playbook)),
             });
         }

@@ -226,8 +226,8 @@ fn causes(explained: &Explained) -> String {
         return String::new();
     }
     format!(
-        "<div class=wide><table><thead><tr><th class=n>Rows</th><th>Cause</th><th>They …</th><th>What fixes it</th></tr></thead>\
-         <tbody>{rows}</tbody></table></div>"
+        "<table class=causes><thead><tr><th class=n>Rows</th><th>Cause</th><th>They …</th><th>What fixes it</th></tr></thead>\
+         <tbody>{rows}</tbody></table>"
     )
 }
 

@@ -75,7 +75,7 @@ impl Log {
         let value = envelope(op, &row.json(id), self.lsn);
         self.writer
             .send(partition, &json!({"id": id}), Some(&value));
-        if self.lsn % 80_000 == 0 {
+        if self.lsn.is_multiple_of(80_000) {
             self.writer.flush();
         }
     }
@@ -203,7 +203,7 @@ impl System {
             _ => {}
         }
         is(partition, "c", &first);
-        if what.is_empty() && id % 3 > 0 {
+        if what.is_empty() && !id.is_multiple_of(3) {
             return (Some(first.clone()), Some(first));
         }
         is(partition, "u", &second);
@@ -211,7 +211,7 @@ impl System {
         match what {
             "an update was skipped" => stored = first,
             "deleted by hand" => return (Some(second), None),
-            "changed by hand" if id % 2 == 0 => stored.holder = Row::random(rng).holder,
+            "changed by hand" if id.is_multiple_of(2) => stored.holder = Row::random(rng).holder,
             "changed by hand" => stored.cents = rng.random_range(1..100_000_000),
             "computed wrongly" => stored.cents *= 100,
             "written differently" => stored.tags = "c, a, b".to_owned(),
@@ -364,7 +364,8 @@ fn planted_against_reported_of_a_copy() {
         "json",
     ]);
     let verdict = ran.exit(0).json();
-    let left = json!({"representation": each, "log_incomplete": each});
+    // What the log never heard of is right now, and in the log as little as before: a replay would break it.
+    let left = json!({"representation": each, "log_incomplete": 2 * each});
     assert_eq!(verdict["views"][0]["causes"], left, "{verdict}");
     let causes: BTreeSet<&str> = PLANTED.iter().map(|(_, cause)| *cause).collect();
     println!(

@@ -409,9 +409,9 @@ pub async fn check(systems: &Systems, plan: &mut Plan, options: &Options) -> Res
     let effects = systems.read_store.effects(&view.table).await?;
     let happens = |e: &&Effect| e.on.iter().any(|kind| plan.count(*kind) > 0);
     let notes = effects.iter().filter(happens);
-    plan.notes = notes
-        .map(|e| format!("writing sets off: {}", e.what))
-        .collect();
+    let set_off = notes.map(|e| format!("writing sets off: {}", e.what));
+    let set_off: Vec<String> = set_off.collect();
+    plan.notes.extend(set_off);
     plan.refusals.extend(refusals);
     Ok(())
 }
