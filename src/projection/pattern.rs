@@ -276,7 +276,11 @@ mod tests {
             said,
             "amount is what it should be and 7 more, name is in capitals"
         );
-        let cut = |id| (plain(id), row(id, format!("{id}.50"), "Name".to_owned()));
+        let named = |id: i64, name: String| row(id, format!("{id}.50"), name);
+        let cut = |id| {
+            let whole = named(id, format!("Na{id:02}me"));
+            (whole, named(id, format!("Na{id:02}")))
+        };
         assert_eq!(found(cut)[0].to_string(), "name is cut after 4 characters");
     }
 
