@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::System;
+use super::{System, is_clean};
 use crate::support::Ran;
 use crate::support::pair::{Engine, Pair, Side};
 use crate::support::services::out;
@@ -178,7 +178,7 @@ impl Small {
         disk.leave(64 * MB);
         system.pair.trueup(command).exit(0);
         system.is_right(&what);
-        system.is_clean(engine, &what);
+        is_clean(&system.pair, &what);
     }
 }
 

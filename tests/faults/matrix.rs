@@ -11,8 +11,9 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::aim::{Aim, Fault, PLACES, Place, Reach, Step};
+use super::is_clean;
 use super::networked::Networked;
-use crate::support::pair::{Engine, Side};
+use crate::support::pair::Side;
 use crate::support::{seed, service, size};
 
 /// Longer than every limit of the program's own.
@@ -337,7 +338,7 @@ fn all_is_well(networked: &Networked, cell: Cell, what: &str) {
         assert_eq!(run(networked, &reconcile, what).code, Some(0), "{what}");
     }
     system.is_right(what);
-    system.is_clean(Engine::Postgres, what);
+    is_clean(&system.pair, what);
     let open = "SELECT id || ' ' || state FROM trueup.run WHERE state = 'running' OR paused_at IS NOT NULL";
     let open = system.pair.lines(Side::Read, open);
     assert!(open.is_empty(), "{what}: runs are left open: {open:?}");

@@ -4,6 +4,7 @@
 #[cfg(feature = "faults")]
 mod aim;
 mod disk;
+mod large;
 #[cfg(feature = "faults")]
 mod matrix;
 #[cfg(feature = "faults")]
@@ -150,19 +151,19 @@ impl System {
             );
         }
     }
+}
 
-    /// Nothing of a run is left but its records.
-    #[track_caller]
-    fn is_clean(&self, engine: Engine, after: &str) {
-        let left = match engine {
-            Engine::Sqlite => {
-                "SELECT name FROM sqlite_schema WHERE name LIKE 'trueup%' AND name NOT IN ('trueup_meta', 'trueup_run', 'trueup_position', 'trueup_journal', 'trueup_load', 'trueup_quarantine', 'trueup_journal_unconfirmed')"
-            }
-            Engine::Postgres => {
-                "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'trueup%' AND nspname <> 'trueup' AND nspname NOT LIKE 'trueup_old_%'"
-            }
-        };
-        let left = self.pair.lines(Side::Read, left);
-        assert!(left.is_empty(), "{after}: {left:?} is left");
-    }
+/// Nothing of a run is left but its records.
+#[track_caller]
+fn is_clean(pair: &Pair, after: &str) {
+    let left = match pair.engine() {
+        Engine::Sqlite => {
+            "SELECT name FROM sqlite_schema WHERE name LIKE 'trueup%' AND name NOT IN ('trueup_meta', 'trueup_run', 'trueup_position', 'trueup_journal', 'trueup_load', 'trueup_quarantine', 'trueup_journal_unconfirmed')"
+        }
+        Engine::Postgres => {
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'trueup%' AND nspname <> 'trueup' AND nspname NOT LIKE 'trueup_old_%'"
+        }
+    };
+    let left = pair.lines(Side::Read, left);
+    assert!(left.is_empty(), "{after}: {left:?} is left");
 }

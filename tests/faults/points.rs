@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-use super::System;
+use super::{System, is_clean};
 use crate::support::pair::Engine;
 use crate::support::size;
 
@@ -88,7 +88,7 @@ fn every_point(engine: Engine, name: &str) -> Option<BTreeMap<String, usize>> {
                 *fired.entry(point.clone()).or_default() += 1;
                 again(&system, command, &what);
                 system.is_right(&what);
-                system.is_clean(engine, &what);
+                is_clean(&system.pair, &what);
             }
         }
     }

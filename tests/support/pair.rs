@@ -71,6 +71,13 @@ impl Pair {
         }
     }
 
+    pub fn engine(&self) -> Engine {
+        match self {
+            Pair::Sqlite(_) => Engine::Sqlite,
+            Pair::Postgres { .. } => Engine::Postgres,
+        }
+    }
+
     fn database(&self, side: Side) -> String {
         match (self, side) {
             (Pair::Sqlite(_), Side::Primary) => "primary.db".to_owned(),
