@@ -148,7 +148,7 @@ complete -c trueup -n "__fish_trueup_using_subcommand verify" -l format -d 'How 
 json\t'For programs: one object a line'"
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l lag-wait -d 'How long to wait for lag to pass, `90s` for example' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l time-budget -d 'End after this time, whatever is not decided by then; `10m` for example' -r
-complete -c trueup -n "__fish_trueup_using_subcommand verify" -l sample -d 'Percent of the rows that agree to look at too, since a replay may break them' -r
+complete -c trueup -n "__fish_trueup_using_subcommand verify" -l sample -d 'Percent of the rows that agree to look at too, since a replay may break them: 1 without this, which implies --explain' -r
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l report -d 'Write a page about it, to attach to an incident (implies --explain); values only with --show-values' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l metrics-file -d 'Also write metrics to this file, as OpenMetrics text for a textfile collector; it is replaced in one step' -r -F
 complete -c trueup -n "__fish_trueup_using_subcommand verify" -l rate -d 'Read and write at most so many rows or records a second: `5000`, `5k`, `2m`' -r

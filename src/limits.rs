@@ -34,6 +34,10 @@ pub const RECHECK_KEYS_MAX: usize = 100_000;
 pub const EXPLAIN_KEYS: u64 = 200_000;
 /// … how often keys that changed during a pass are looked for again …
 pub const EXPLAIN_ROUNDS: usize = 4;
+/// … of a query view fewer, since each leads to rows of several sources, …
+pub const EXPLAIN_QUERY_KEYS: usize = 50_000;
+/// … each of which is compared with so many earlier states of its source rows at most …
+pub const EXPLAIN_STATES: usize = 64;
 /// … and which part of the rows that agree is looked at when nothing is said, in percent.
 pub const EXPLAIN_SAMPLE_PERCENT: f64 = 1.0;
 /// Parts that a timeline has at most.

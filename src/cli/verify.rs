@@ -47,9 +47,9 @@ pub(super) struct Args {
     /// Say why rows differ: read the log for their keys
     #[arg(long)]
     explain: bool,
-    /// Percent of the rows that agree to look at too, since a replay may break them
-    #[arg(long, value_name = "PERCENT", default_value_t = limits::EXPLAIN_SAMPLE_PERCENT)]
-    sample: f64,
+    /// Percent of the rows that agree to look at too, since a replay may break them: 1 without this, which implies --explain
+    #[arg(long, value_name = "PERCENT")]
+    sample: Option<f64>,
     #[command(flatten)]
     page: PageArgs,
     #[command(flatten)]
@@ -116,12 +116,14 @@ async fn one(
     args.pace.set(&mut wired, stop);
     let progress = context.progress();
     let mut views = Vec::new();
+    let explain = args.explain || args.sample.is_some() || args.page.is_asked();
+    let sample = args.sample.unwrap_or(limits::EXPLAIN_SAMPLE_PERCENT);
     for view in &wired.views {
         let options = Options {
             lag_wait: args.lag_wait.0,
             until,
             hash: !args.no_hash,
-            explain: (args.explain || args.page.is_asked()).then_some(args.sample / 100.0),
+            explain: explain.then_some(sample / 100.0),
         };
         let work = verify::verify(&wired.systems, view, options, &progress);
         let verdict = watched(&wired.systems, &progress, Watched::Reads, work).await;

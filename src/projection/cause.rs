@@ -121,8 +121,8 @@ impl Cause {
     }
 }
 
-/// How much of what has been the log still holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much of what has been the log still holds, the most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
     /// Everything from the beginning.
     Whole,

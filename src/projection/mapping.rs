@@ -5,6 +5,7 @@ use super::cast::{self, CastError};
 use super::cell::{Cell, Row};
 use super::change::Key;
 use super::types::Column;
+use super::version::Version;
 
 /// Where a view's column comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,20 @@ pub struct Bookkeeping {
     pub lsn: u64,
     /// The source's clock in milliseconds.
     pub clock: Option<i64>,
+}
+
+impl Bookkeeping {
+    /// What the record of a change gives.
+    #[must_use]
+    pub fn of(version: &Version) -> Bookkeeping {
+        Bookkeeping {
+            offset: version.offset,
+            partition: version.place(),
+            lsn: version.rank.words[0],
+            // A clock that was taken over says when something else was changed.
+            clock: version.clock.filter(|_| !version.is_borrowed()),
+        }
+    }
 }
 
 impl Mapping {

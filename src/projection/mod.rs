@@ -17,6 +17,7 @@ pub mod history;
 pub mod json;
 pub mod mapping;
 pub mod numeric;
+pub mod pasts;
 pub mod pattern;
 pub mod query;
 pub mod record;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::cell::{Cell, Row};
+use super::rule::number;
 use super::text;
 
 /// Fewer rows than this have nothing in common but chance.
@@ -212,16 +213,6 @@ fn offered((expected, actual): (&Cell<'_>, &Cell<'_>)) -> Vec<Relation> {
 fn rounded(number: f64) -> f64 {
     const DIGITS: f64 = 1e6;
     (number * DIGITS).round() / DIGITS
-}
-
-#[allow(clippy::cast_precision_loss)] // A factor is not a sum of money.
-fn number(cell: &Cell<'_>) -> Option<f64> {
-    match cell {
-        Cell::Float(f) => Some(*f),
-        Cell::Int(i) => Some(*i as f64),
-        Cell::Numeric(text) => text.parse().ok(),
-        _ => None,
-    }
 }
 
 fn micros(cell: &Cell<'_>) -> Option<i64> {

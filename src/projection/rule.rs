@@ -74,7 +74,7 @@ fn near(share: f64, a: &Cell<'_>, b: &Cell<'_>) -> Option<bool> {
 
 /// A number to the precision that a tolerance has.
 #[allow(clippy::cast_precision_loss)]
-fn number(cell: &Cell<'_>) -> Option<f64> {
+pub(super) fn number(cell: &Cell<'_>) -> Option<f64> {
     match cell {
         Cell::Float(f) => Some(*f),
         Cell::Int(i) => Some(*i as f64),

@@ -51,6 +51,8 @@ pub enum Said {
 /// An event of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// The place of its source among the view's.
+    pub source: usize,
     /// How new, and where it stands.
     pub version: Version,
     /// Whether it says that the row is gone.
@@ -71,7 +73,8 @@ impl Event {
     }
 
     /// Whether nothing makes a consumer see this one before the other, or it even stands before it.
-    fn may_come_before(&self, other: &Event) -> bool {
+    #[must_use]
+    pub fn may_come_before(&self, other: &Event) -> bool {
         let ((here, at), (there, then)) = (self.place(), other.place());
         here != there || at < then
     }
@@ -94,6 +97,8 @@ pub struct Traced {
     pub missed: Option<Event>,
     /// Events of the key, those before the row was made anew among them.
     pub events: u64,
+    /// The source row that decides, where the row is made of several: the place of its source among the view's, and its key.
+    pub by: Option<(usize, Key<'static>)>,
 }
 
 /// Why a record ends a pass.
@@ -105,6 +110,15 @@ pub enum TraceError {
     /// A value does not fit the view.
     #[error(transparent)]
     Cast(#[from] CastError),
+}
+
+/// What goes through a log to learn something of rows.
+pub trait Follow {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn record(&mut self, record: &Record<'_>) -> Result<(), TraceError>;
 }
 
 /// What is known of one key so far.
@@ -176,6 +190,16 @@ pub struct Traces {
     truncate: Option<Event>,
 }
 
+impl Follow for Traces {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), TraceError> {
+        let mut changes = Vec::with_capacity(1);
+        self.decoder.decode(record, &mut changes)?;
+        changes
+            .into_iter()
+            .try_for_each(|change| self.change(change))
+    }
+}
+
 impl Traces {
     /// Follows these keys. `compared` are the columns of their rows, by name; each is one of the mapping's.
     #[must_use]
@@ -204,18 +228,6 @@ impl Traces {
         }
     }
 
-    /// Takes the next record.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn record(&mut self, record: &Record<'_>) -> Result<(), TraceError> {
-        let mut changes = Vec::with_capacity(1);
-        self.decoder.decode(record, &mut changes)?;
-        changes
-            .into_iter()
-            .try_for_each(|change| self.change(change))
-    }
-
     fn change(&mut self, change: Change<'_>) -> Result<(), TraceError> {
         let (version, deletes) = (change.version, matches!(change.op, Op::Delete));
         if let Op::Truncate = change.op {
@@ -228,7 +240,7 @@ impl Traces {
         };
         let key = key.clone();
         let op = match change.op {
-            Op::Put(source) => match self.mapping.expected(source, &kept(&version))? {
+            Op::Put(source) => match self.mapping.expected(source, &Bookkeeping::of(&version))? {
                 Expected::Row(row) => Op::Put(row),
                 Expected::Filtered => Op::Delete,
                 Expected::Unknown => Op::Lost,
@@ -242,6 +254,7 @@ impl Traces {
 
     fn follow(&mut self, change: Change<'static>, deletes: bool) {
         let event = Event {
+            source: 0,
             version: change.version,
             deletes,
         };
@@ -272,6 +285,7 @@ impl Traces {
 
     fn truncate(&mut self, change: Change<'static>) {
         let event = Event {
+            source: 0,
             version: change.version,
             deletes: true,
         };
@@ -340,6 +354,7 @@ impl Traces {
                 shown: trace.shown,
                 missed: trace.after.first().copied(),
                 events: trace.events,
+                by: None,
                 suspect: trace.suspect,
             })
         });
@@ -359,15 +374,6 @@ impl Traces {
             }
             _ => self.said(key),
         }
-    }
-}
-
-fn kept(version: &Version) -> Bookkeeping {
-    Bookkeeping {
-        offset: version.offset,
-        partition: version.place(),
-        lsn: version.rank.words[0],
-        clock: version.clock,
     }
 }
 

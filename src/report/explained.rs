@@ -83,6 +83,8 @@ pub struct ExplainedKey {
     pub events: Vec<Deciding>,
     /// Events of the key in all.
     pub events_total: u64,
+    /// The source row that decides, where the row is made of several: `orders id=7`.
+    pub by: Option<String>,
 }
 
 /// One column of the three rows.
@@ -177,6 +179,22 @@ impl ExplainedKey {
     /// What decides, as a sentence.
     #[must_use]
     pub fn evidence(&self) -> String {
+        let by = self.by.as_ref().map(|row| format!("{row}: "));
+        by.unwrap_or_default() + &self.deciding()
+    }
+
+    /// ` (balance, note)`: the columns that differ, where both sides have a row.
+    fn differing(&self) -> String {
+        let (primary, _, stored) = self.present;
+        let columns = self.columns.iter().filter(|c| c.differs);
+        let columns: Vec<&str> = columns.map(|c| c.column.as_str()).collect();
+        if columns.is_empty() || !primary || !stored {
+            return String::new();
+        }
+        format!(" ({})", columns.join(", "))
+    }
+
+    fn deciding(&self) -> String {
         if self.events.is_empty() {
             return match self.log_unknown {
                 Some(why) => format!("the log: {why}"),
@@ -250,9 +268,10 @@ pub fn text(view: &str, explained: &Explained, show_values: bool) -> String {
     }
     for key in &explained.keys {
         out.push_str(&format!(
-            "{} {}: {}\n",
+            "{} {}{}: {}\n",
             key.cause.word(),
             key.key_text(),
+            key.differing(),
             key.evidence()
         ));
         if show_values {
@@ -367,5 +386,6 @@ fn one(key: &ExplainedKey, show_values: bool) -> Value {
         "columns": key.columns.iter().filter(|c| c.differs).map(column).collect::<Vec<_>>(),
         "events": key.events.iter().map(event).collect::<Vec<_>>(),
         "events_total": key.events_total,
+        "by": key.by,
     })
 }

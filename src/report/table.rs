@@ -86,7 +86,9 @@ pub fn verify(verdict: &PlaybookVerdict, show_values: bool) -> String {
                 columns.join(", ")
             ));
         }
-        if !view.samples.is_empty() {
+        // What is explained need not be listed once more.
+        let explained = view.explained.as_ref().filter(|why| !why.keys.is_empty());
+        if !view.samples.is_empty() && explained.is_none() {
             out.push_str(&samples(view, show_values));
         }
         if let Some(why) = &view.explained {

@@ -99,6 +99,9 @@ impl Acts for Store {
     fn hollow(&self, table: &Catalog) -> String {
         each!(self.hollow(table))
     }
+    fn given(&self, table: &Catalog, rows: &[&Row<'static>]) -> Result<String, StoreError> {
+        each!(self.given(table, rows))
+    }
     async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError> {
         each!(self.volatile(functions).await)
     }

@@ -203,6 +203,8 @@ pub trait Acts {
     fn spell_type(&self, kind: &ColumnType) -> String;
     /// A SELECT that gives a table's columns, of their types, and no row.
     fn hollow(&self, table: &Catalog) -> String;
+    /// A SELECT that gives these rows as a table's columns, of their types; they have its cells in order.
+    fn given(&self, table: &Catalog, rows: &[&Row<'static>]) -> Result<String, StoreError>;
     /// Those of these functions that may give another answer each time, as the database declares them.
     async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError>;
     /// The columns that a query gives, without running it.

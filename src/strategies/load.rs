@@ -203,7 +203,7 @@ impl Loader {
         let expected = match change.op {
             Op::Put(source) => self
                 .mapping
-                .expected(source, &bookkeeping(&change.version))?,
+                .expected(source, &Bookkeeping::of(&change.version))?,
             Op::Lost => Expected::Unknown,
             _ => Expected::Filtered,
         };
@@ -302,16 +302,6 @@ impl Loader {
             batch: self.encoder.take(),
             mark,
         }
-    }
-}
-
-fn bookkeeping(version: &Version) -> Bookkeeping {
-    Bookkeeping {
-        offset: version.offset,
-        partition: version.place(),
-        lsn: version.rank.words[0],
-        // A clock that was taken over says when something else was changed.
-        clock: version.clock.filter(|_| !version.is_borrowed()),
     }
 }
 

@@ -1,22 +1,19 @@
 //! Planted against reported: so many differences of every cause in a large copy, on Kafka and PostgreSQL. What is said of each
 //! key is set beside what was done to it; then what is advised is run, and leaves what it said that it would leave.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use crate::support::pair::{Engine, Pair, Side};
-use crate::support::projector::topics::{self, Writer, envelope};
-use crate::support::{Ran, seed, service, size};
+use super::scene::{PARTITIONS, Planted, Scene, home};
+use crate::support::pair::{Engine, Side};
+use crate::support::{seed, size};
 
-const PARTITIONS: i32 = 4;
 /// What is done to a key, and the word that it should lead to.
-const PLANTED: [(&str, &str); 12] = [
+const PLANTED: [Planted; 12] = [
     ("an update was skipped", "skipped"),
     ("an insert was skipped", "skipped"),
     ("an older event came after a newer one", "time_travel"),
@@ -63,71 +60,36 @@ impl Row {
     }
 }
 
-/// The log being written.
-struct Log {
-    writer: Writer,
-    lsn: u64,
-}
-
-impl Log {
-    fn event(&mut self, partition: i32, op: &str, id: usize, row: &Row) {
-        self.lsn += 8;
-        let value = envelope(op, &row.json(id), self.lsn);
-        self.writer
-            .send(partition, &json!({"id": id}), Some(&value));
-        if self.lsn.is_multiple_of(80_000) {
-            self.writer.flush();
-        }
-    }
-}
-
 struct System {
-    pair: Pair,
-    topic: String,
-    slot: String,
-    /// What was done to each key.
-    planted: BTreeMap<usize, &'static str>,
+    scene: Scene,
     /// The newest rows of those that are on their way.
     coming: Vec<(usize, Row)>,
     rows: usize,
 }
 
-fn home(id: usize) -> i32 {
-    i32::try_from(id).unwrap() % PARTITIONS
-}
-
 impl System {
     /// So many rows, and of each kind of difference so many.
     fn new(rows: usize, each: usize) -> Option<System> {
-        let brokers = service("TRUEUP_TEST_KAFKA")?;
-        let pair = Pair::new(Engine::Postgres, "causes")?;
-        let topic = topics::create(&brokers, "tu_causes", PARTITIONS);
-        let slot = topic.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        pair.sql(Side::Primary, &format!("CREATE TABLE accounts {CREATE}; SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')"));
-        pair.sql(Side::Read, &format!("CREATE TABLE copy {CREATE}; CREATE TABLE place (topic text, partition int, next_offset bigint)"));
+        let scene = Scene::new(
+            Engine::Postgres,
+            "copy",
+            &["accounts"],
+            [
+                &format!("CREATE TABLE accounts {CREATE}"),
+                &format!("CREATE TABLE copy {CREATE}"),
+            ],
+            "views:\n  copy: { from: accounts, key: [id], compare: { tags: { unordered: \", \" } } }\n",
+        )?;
         let mut system = System {
-            pair,
-            topic,
-            slot,
-            planted: BTreeMap::new(),
+            scene,
             coming: Vec::new(),
             rows,
         };
-        system.plant(&brokers, each);
-        system.pair.playbook(&format!(
-            "version: 1\nname: causes\nprimary: {{ url: \"{}\" }}\nread_store: {{ url: \"{}\" }}\nlog: {{ kafka: {{ brokers: \"{brokers}\" }} }}\n\
-             captured: {{ slot: {} }}\napplied: {{ checkpoint: \"SELECT topic, partition, next_offset FROM place\" }}\n\
-             sources: {{ accounts: {{ topic: {}, table: public.accounts }} }}\n\
-             views:\n  copy: {{ from: accounts, key: [id], compare: {{ tags: {{ unordered: \", \" }} }} }}\n",
-            system.pair.url(Side::Primary),
-            system.pair.url(Side::Read),
-            system.slot,
-            system.topic,
-        ));
+        system.plant(each);
         Some(system)
     }
 
-    fn plant(&mut self, brokers: &str, each: usize) {
+    fn plant(&mut self, each: usize) {
         let mut rng = StdRng::seed_from_u64(seed());
         let mut ids: Vec<usize> = (0..self.rows).collect();
         ids.shuffle(&mut rng);
@@ -136,41 +98,37 @@ impl System {
                 // What a hand inserts has a key of its own.
                 let by_hand = *what == "inserted by hand";
                 let id = if by_hand { self.rows + id } else { *id };
-                self.planted.insert(id, what);
+                self.scene.planted.insert(id, what);
             }
         }
-        let mut log = Log {
-            writer: Writer::plain(brokers, &self.topic),
-            lsn: 8,
-        };
-        let (mut primary, mut stored) = (String::new(), String::new());
+        let (mut primary, mut stored) = (Vec::new(), Vec::new());
         for id in 0..self.rows * 2 {
-            if id >= self.rows && !self.planted.contains_key(&id) {
+            if id >= self.rows && !self.scene.planted.contains_key(&id) {
                 continue;
             }
-            let (p, s) = self.one(id, &mut log, &mut rng);
-            p.into_iter().for_each(|row| primary += &row.line(id));
-            s.into_iter().for_each(|row| stored += &row.line(id));
+            let (p, s) = self.one(id, &mut rng);
+            primary.extend(p.map(|row| row.line(id)));
+            stored.extend(s.map(|row| row.line(id)));
         }
-        log.writer.flush();
-        self.place(brokers);
+        self.scene.flush();
+        self.scene.place();
         for (id, row) in &self.coming {
-            log.event(home(*id), "u", *id, row);
+            let log = &mut self.scene.log;
+            log.event(0, home(*id), "u", *id, &row.json(*id));
         }
-        log.writer.flush();
-        let copy = |table: &str, lines: &str| {
-            format!("COPY {table} FROM stdin;\n{lines}\\.\nANALYZE {table};\n")
-        };
-        self.pair.sql(Side::Primary, &copy("accounts", &primary));
-        self.pair.sql(Side::Read, &copy("copy", &stored));
+        self.scene.flush();
+        self.scene.fill(Side::Primary, "accounts", &primary);
+        self.scene.fill(Side::Read, "copy", &stored);
     }
 
     /// Writes the events of a key; gives its row in the primary and in the read store.
-    fn one(&mut self, id: usize, log: &mut Log, rng: &mut StdRng) -> (Option<Row>, Option<Row>) {
+    fn one(&mut self, id: usize, rng: &mut StdRng) -> (Option<Row>, Option<Row>) {
         let (first, second) = (Row::random(rng), Row::random(rng));
         let partition = home(id);
-        let mut is = |partition: i32, op: &str, row: &Row| log.event(partition, op, id, row);
-        let what = self.planted.get(&id).copied().unwrap_or_default();
+        let what = self.scene.planted.get(&id).copied().unwrap_or_default();
+        let log = &mut self.scene.log;
+        let mut is =
+            |partition: i32, op: &str, row: &Row| log.event(0, partition, op, id, &row.json(id));
         match what {
             "an insert was skipped" => {
                 is(partition, "c", &first);
@@ -219,83 +177,6 @@ impl System {
         }
         (Some(second), Some(stored))
     }
-
-    /// The projector says that it has all that the log holds now.
-    fn place(&self, brokers: &str) {
-        let rows: Vec<String> = topics::ends(brokers, &self.topic, "read_committed")
-            .into_iter()
-            .map(|(topic, partition, end)| format!("('{topic}', {partition}, {end})"))
-            .collect();
-        self.pair.sql(
-            Side::Read,
-            &format!(
-                "TRUNCATE place; INSERT INTO place VALUES {}",
-                rows.join(", ")
-            ),
-        );
-    }
-
-    /// Runs the program while the connector, whose place is taken by the slot alone, keeps up.
-    fn trueup(&self, args: &[&str]) -> Ran {
-        let advance = format!(
-            "SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())",
-            self.slot
-        );
-        std::thread::scope(|scope| {
-            let run = scope.spawn(|| self.pair.trueup(args));
-            while !run.is_finished() {
-                self.pair.sql(Side::Primary, &advance);
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            run.join().unwrap()
-        })
-    }
-
-    /// What is reported of every planted key.
-    fn reported(&self) -> BTreeMap<usize, String> {
-        let file = self.pair.path("keys");
-        let keys: Vec<String> = self.planted.keys().map(usize::to_string).collect();
-        std::fs::write(&file, keys.join("\n")).unwrap();
-        let keys = format!("@{}", file.display());
-        let ran = self.trueup(&["explain", "{}", "--key", &keys, "--format", "json"]);
-        let json = ran.exit(1).json();
-        let all = json["explained"]["keys"].as_array().unwrap();
-        let one = |key: &Value| {
-            let id = key["key"]["id"].as_str().unwrap().parse().unwrap();
-            (id, key["cause"].as_str().unwrap().to_owned())
-        };
-        all.iter().map(one).collect()
-    }
-}
-
-impl Drop for System {
-    fn drop(&mut self) {
-        if let Some(brokers) = service("TRUEUP_TEST_KAFKA") {
-            topics::delete(&brokers, &self.topic);
-        }
-        let drop = format!("SELECT pg_drop_replication_slot('{}')", self.slot);
-        self.pair.sql(Side::Primary, &drop);
-    }
-}
-
-/// Planted against reported, as a table.
-fn matrix(system: &System, reported: &BTreeMap<usize, String>) -> String {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (id, what) in &system.planted {
-        let said = reported.get(id).map_or("agrees", String::as_str);
-        *counts.entry((what, said)).or_default() += 1;
-    }
-    let mut table = String::new();
-    for ((what, said), n) in counts {
-        let wanted = PLANTED.iter().find(|(w, _)| *w == what).unwrap().1;
-        let off = if said == wanted || (wanted, said) == ("representation", "agrees") {
-            ""
-        } else {
-            "  <-- not on the diagonal"
-        };
-        writeln!(table, "{what:40} {said:16} {n:6}{off}").unwrap();
-    }
-    table
 }
 
 #[test]
@@ -304,34 +185,21 @@ fn planted_against_reported_of_a_copy() {
     let Some(system) = System::new(rows, each) else {
         return;
     };
-    let brokers = service("TRUEUP_TEST_KAFKA").unwrap();
-    let table = matrix(&system, &system.reported());
+    let scene = &system.scene;
+    let table = scene.matrix(&PLANTED, &scene.reported("id"));
     println!("{rows} rows:\n{table}");
     assert!(!table.contains("<--"), "\n{table}");
 
     // The whole table says the same, and what a replay would break is found among the rows that agree.
-    let ran = system.trueup(&[
-        "verify",
-        "{}",
-        "--explain",
-        "--sample",
-        "100",
-        "--lag-wait",
-        "2s",
-        "--format",
-        "json",
-    ]);
-    let verdict = ran.exit(5).json();
-    let view = &verdict["views"][0];
     let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, cause) in PLANTED {
         *wanted.entry(cause).or_default() += each;
     }
-    assert_eq!(view["causes"], json!(wanted), "{view}");
+    assert_eq!(scene.causes(5), json!(wanted));
 
     // The projector comes to what was on its way; then what is advised is done.
     for (id, row) in &system.coming {
-        system.pair.sql(
+        scene.pair.sql(
             Side::Read,
             &format!(
                 "UPDATE copy SET holder = '{}', balance = {} WHERE id = {id}",
@@ -340,36 +208,11 @@ fn planted_against_reported_of_a_copy() {
             ),
         );
     }
-    system.place(&brokers);
-    system
-        .trueup(&[
-            "reconcile",
-            "{}",
-            "--explain",
-            "--apply",
-            "--yes",
-            "--repairs-max",
-            "50%",
-            "--deletes-max",
-            "50%",
-        ])
-        .exit(0);
-    let ran = system.trueup(&[
-        "verify",
-        "{}",
-        "--explain",
-        "--sample",
-        "100",
-        "--format",
-        "json",
-    ]);
-    let verdict = ran.exit(0).json();
+    scene.place();
+    let repair = "reconcile {} --explain --apply --yes --repairs-max 50% --deletes-max 50%";
+    scene.trueup(&repair.split(' ').collect::<Vec<_>>()).exit(0);
     // What the log never heard of is right now, and in the log as little as before: a replay would break it.
     let left = json!({"representation": each, "log_incomplete": 2 * each});
-    assert_eq!(verdict["views"][0]["causes"], left, "{verdict}");
-    let causes: BTreeSet<&str> = PLANTED.iter().map(|(_, cause)| *cause).collect();
-    println!(
-        "{} causes, {each} of each kind of difference: what could be repaired is",
-        causes.len()
-    );
+    assert_eq!(scene.causes(0), left);
+    println!("what could be repaired is, and nothing but this is left: {left}");
 }

@@ -14,6 +14,7 @@ use sqlparser::parser::Parser;
 
 use super::across::plain;
 use super::columns::{folded, last};
+use super::equal::Equal;
 use super::place::Text;
 use super::tokens::{Joint, Piece, Tokens};
 use super::words;
@@ -100,6 +101,8 @@ pub(super) struct Joined {
     /// WHERE, and the conditions in it that all have to hold.
     pub(super) filter: Option<(Range<usize>, Vec<Condition>)>,
     pub(super) group: Vec<Grouped>,
+    /// Columns that are equal wherever both tables have a row.
+    pub(super) equal: Vec<Equal>,
 }
 
 /// Takes a query apart.
@@ -122,9 +125,9 @@ pub(super) fn read(
 }
 
 /// A text being taken apart; `None` where it does not come apart.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     text: &'a Text<'a>,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     splices: &'a BTreeMap<(usize, usize), With>,
 }
 
@@ -162,6 +165,7 @@ impl Reading<'_> {
         Some(Ok(Joined {
             dialect: self.dialect,
             outputs: select.projection.iter().map(|i| self.output(i)).collect(),
+            equal: self.equal(select, &factors),
             from: clauses.from.bytes()?,
             factors,
             filter,
@@ -277,7 +281,7 @@ impl Reading<'_> {
         }))
     }
 
-    fn told_apart(&self, name: &str) -> String {
+    pub(super) fn told_apart(&self, name: &str) -> String {
         match self.dialect {
             Dialect::Postgres => name.to_owned(),
             Dialect::Sqlite => name.to_ascii_lowercase(),
@@ -384,7 +388,7 @@ impl Reading<'_> {
     }
 
     /// The column that an expression is.
-    fn named(&self, expr: &Expr) -> Option<Named> {
+    pub(super) fn named(&self, expr: &Expr) -> Option<Named> {
         let name = |ident| self.told_apart(&folded(self.dialect, ident));
         match expr {
             Expr::Identifier(ident) => Some(Named {

@@ -5,8 +5,8 @@
 //! The way through this folder: `place` takes the text apart and knows where everything stands; `walk` goes through the
 //! tree once and gathers what it finds, and all problems; `clock` pins `now()` and its kin; `columns` says which output
 //! column a call fills; `joined` takes one that joins tables apart, unless `across` finds that it looks across keys, by
-//! what `tokens` cuts, and `touched` makes SELECTs of the pieces; `words` holds the names that mean something to a
-//! database. To add a dialect: its words, its clock, and an arm of `Dialect::sql`.
+//! what `tokens` cuts, and `touched` makes SELECTs of the pieces; `equal` reads off which columns are equal, and `partners`
+//! goes by them from a key to the rows that its row is made of; `words` holds the names that mean something to a database. To add a dialect: its words, its clock, and an arm of `Dialect::sql`.
 //!
 //! The parser takes some texts for others (`FROM ONLY t` for a table named `only`), so whoever runs a query asks the
 //! database what it really reads.
@@ -15,7 +15,9 @@ mod across;
 mod call;
 mod clock;
 mod columns;
+mod equal;
 mod joined;
+mod partners;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use sqlparser::parser::{Parser, ParserError};
 
 use self::clock::Clock;
 use self::joined::Joined;
+pub use self::partners::{EqualTo, Partner};
 pub use self::place::Place;
 use self::place::{Text, taken_off};
 pub use self::touched::{ColumnsOf, TouchedBy};

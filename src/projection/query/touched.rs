@@ -79,14 +79,14 @@ enum Part {
 }
 
 /// The names of a text, resolved with the columns of its sources.
-struct Resolving<'q> {
+pub(super) struct Resolving<'q> {
     joined: &'q Joined,
     /// The columns of each table of FROM, as they are told apart.
     columns: Vec<BTreeSet<String>>,
 }
 
 impl<'q> Resolving<'q> {
-    fn new(joined: &'q Joined, columns: ColumnsOf<'_>) -> Resolving<'q> {
+    pub(super) fn new(joined: &'q Joined, columns: ColumnsOf<'_>) -> Resolving<'q> {
         let told_apart = |column: String| match joined.dialect {
             Dialect::Postgres => column,
             Dialect::Sqlite => column.to_ascii_lowercase(),
@@ -107,7 +107,7 @@ impl<'q> Resolving<'q> {
     }
 
     /// The table that a column is of; `None` where that is not certain.
-    fn table(&self, named: &Named) -> Option<usize> {
+    pub(super) fn table(&self, named: &Named) -> Option<usize> {
         let factors = self.joined.factors.iter().enumerate();
         let mut found = factors.filter(|(at, factor)| match &named.table {
             Some(table) => *table == factor.alias,
@@ -132,10 +132,17 @@ impl<'q> Resolving<'q> {
 
     /// Where the columns stand that the key is.
     fn key(&self, key: &[String]) -> Result<Vec<Range<usize>>, String> {
-        key.iter().map(|name| self.key_column(name)).collect()
+        let place = |name: &String| self.key_column(name).map(|(_, _, range)| range);
+        key.iter().map(place).collect()
     }
 
-    fn key_column(&self, name: &str) -> Result<Range<usize>, String> {
+    /// The table and the column that a column of the key is.
+    pub(super) fn key_place(&self, name: &str) -> Result<(usize, String), String> {
+        let (table, named, _) = self.key_column(name)?;
+        Ok((table, named.column.clone()))
+    }
+
+    fn key_column(&self, name: &str) -> Result<(usize, &'q Named, Range<usize>), String> {
         let told_apart = match self.joined.dialect {
             Dialect::Postgres => name.to_owned(),
             Dialect::Sqlite => name.to_ascii_lowercase(),
@@ -166,7 +173,7 @@ impl<'q> Resolving<'q> {
         if self.joined.dialect == Dialect::Sqlite && !group.is_empty() && !group.iter().any(is_it) {
             return Err(format!("it is not grouped by its key column {name}"));
         }
-        Ok(range.clone())
+        Ok((table, named, range.clone()))
     }
 
     /// The conditions of WHERE that hold for every joined row of the core that counts.

@@ -38,6 +38,15 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A SELECT of no row, and these rows under its columns.
+fn above(hollow: String, rows: impl Iterator<Item = String>) -> String {
+    let rows: Vec<String> = rows.map(|row| format!("({row})")).collect();
+    match rows.is_empty() {
+        true => hollow,
+        false => format!("{hollow} UNION ALL VALUES {}", rows.join(", ")),
+    }
+}
+
 /// A test as a condition of two outcomes: NULL is a value like any other. `among` renders "the column is one of these"
 /// for values that are not NULL (at least one), `null` renders "the column is NULL"; both may come out NULL in SQL.
 #[must_use]

@@ -1,11 +1,13 @@
 //! The statements of staging: sources loaded beside nothing, shown to a query as exactly their own columns.
 
-use super::postgres::{list, quoted, table};
+use super::postgres::{list, quoted, string, table};
 use super::postgres_load::{
     TRAILING, gone_columns, gone_table, key_names, later_columns, later_table, names,
     shadow_schema, shadow_table, trailing_names,
 };
-use crate::store::{Catalog, Shadow, TableName};
+use crate::projection::cell::{Cell, Row};
+use crate::projection::text;
+use crate::store::{Catalog, CatalogColumn, Shadow, TableName};
 
 /// The schema of a staging area.
 #[must_use]
@@ -110,6 +112,20 @@ pub fn hollow(of: &Catalog) -> String {
         .map(|c| format!("NULL::{} AS {}", c.sql_type, quoted(&c.column.name)))
         .collect();
     format!("SELECT {} WHERE FALSE", columns.join(", "))
+}
+
+/// A SELECT that gives these rows as a table's columns, of their types.
+#[must_use]
+pub fn given(of: &Catalog, rows: &[&Row<'static>]) -> String {
+    let literal = |(column, cell): (&CatalogColumn, &Cell<'_>)| {
+        let value = text::of(cell).map_or_else(|| "NULL".to_owned(), |t| string(&t));
+        format!("{value}::{}", column.sql_type)
+    };
+    let row = |row: &&Row<'static>| {
+        let cells = of.columns.iter().zip(row.iter());
+        cells.map(literal).collect::<Vec<_>>().join(", ")
+    };
+    super::above(hollow(of), rows.iter().map(row))
 }
 
 /// Empties a shadow.

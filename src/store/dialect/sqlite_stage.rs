@@ -1,6 +1,7 @@
 //! SQLite: staging as SQL.
 
-use super::sqlite::{names, quoted, table};
+use super::sqlite::{Bind, names, quoted, table};
+use super::sqlite_literal;
 use super::sqlite_load::{gone_table, later_table, shadow_name, shadow_table, trailing};
 use crate::store::{Catalog, Shadow, TableName};
 
@@ -54,6 +55,14 @@ pub fn hollow(of: &Catalog) -> String {
         .map(|c| format!("NULL AS {}", quoted(&c.column.name)))
         .collect();
     format!("SELECT {} WHERE 0", columns.join(", "))
+}
+
+/// A SELECT that gives these rows as a table's columns.
+#[must_use]
+pub fn given(of: &Catalog, rows: &[Vec<Bind>]) -> String {
+    let literal = |value: &Bind| sqlite_literal::write(value).unwrap_or_else(|| "NULL".to_owned());
+    let row = |row: &Vec<Bind>| row.iter().map(literal).collect::<Vec<_>>().join(", ");
+    super::above(hollow(of), rows.iter().map(row))
 }
 
 /// Empties a shadow.

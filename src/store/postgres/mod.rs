@@ -107,6 +107,10 @@ impl Acts for Postgres {
         super::dialect::postgres_stage::hollow(table)
     }
 
+    fn given(&self, table: &Catalog, rows: &[&Row<'static>]) -> Result<String, StoreError> {
+        Ok(super::dialect::postgres_stage::given(table, rows))
+    }
+
     async fn volatile(&self, functions: &[String]) -> Result<Vec<String>, StoreError> {
         self.read_volatile(functions).await
     }

@@ -35,18 +35,20 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::Mutex;
 
-use crate::projection::cell::Row;
+use crate::projection::cell::{Cell, Row};
 use crate::projection::change::Key;
 use crate::projection::record::Position;
 use crate::projection::types::ColumnType;
 use crate::projection::version::Version;
 
+use super::dialect::sqlite::Bind;
 use super::dialect::sqlite_load;
 use super::{
-    Access, Acts, Batch, Blocker, Catalog, Confirmation, Described, Digest, Effect, Encoder, Entry,
-    Fence, Held, Identity, Kept, Mark, Memo, Note, Obstacle, OldTable, Outcome, Replication,
-    RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Standing, Start,
-    StateStream, StoreError, Swapped, TableName, Target, Unfinished, Waiting, Write, WritePermit,
+    Access, Acts, Batch, Blocker, Catalog, CatalogColumn, Confirmation, Described, Digest, Effect,
+    Encoder, Entry, Fence, Held, Identity, Kept, Mark, Memo, Note, Obstacle, OldTable, Outcome,
+    Replication, RowStream, RunRecord, RunState, Scan, Settle, Shadow, Slot, Staging, Standing,
+    Start, StateStream, StoreError, Swapped, TableName, Target, Unfinished, Waiting, Write,
+    WritePermit,
 };
 use error::Doing;
 use lock::RunLock;
@@ -176,6 +178,21 @@ impl Acts for Sqlite {
 
     fn hollow(&self, table: &Catalog) -> String {
         super::dialect::sqlite_stage::hollow(table)
+    }
+
+    fn given(&self, table: &Catalog, rows: &[&Row<'static>]) -> Result<String, StoreError> {
+        let bound = |row: &&Row<'static>| -> Result<Vec<Bind>, StoreError> {
+            let cells = table.columns.iter().zip(row.iter());
+            let bind = |(column, cell): (&CatalogColumn, &Cell<'_>)| {
+                let held = value::affinity(&column.sql_type);
+                value::bind(cell, &column.column.kind, held).map_err(|problem| {
+                    StoreError::Refused(format!("{}: {problem}", column.column.name))
+                })
+            };
+            cells.map(bind).collect()
+        };
+        let rows: Vec<Vec<Bind>> = rows.iter().map(bound).collect::<Result<_, _>>()?;
+        Ok(super::dialect::sqlite_stage::given(table, &rows))
     }
 
     /// A file declares no functions of its own, and the built-in ones are known by name.

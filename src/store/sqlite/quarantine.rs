@@ -39,18 +39,6 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Forgets the records that were kept for the load of a shadow.
-pub(super) async fn forget(
-    session: &mut SqliteConnection,
-    doing: Doing<'_>,
-    shadow: &Shadow,
-) -> Result<(), StoreError> {
-    let binds = [&*shadow.run, &shadow.live.table.name].map(text);
-    execute(session, doing, dialect::FORGET_QUARANTINED, binds.to_vec())
-        .await
-        .map(drop)
-}
-
 pub(super) async fn quarantined(store: &Sqlite) -> Result<Vec<Kept>, StoreError> {
     let doing = store.file.doing("", "reading the quarantined records");
     let mut session = store.reader().await?;

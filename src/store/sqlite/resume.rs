@@ -188,14 +188,15 @@ pub(super) async fn remember(
         .map(drop)
 }
 
-/// Forgets what the load of a shadow remembers.
+/// Forgets what the load of a shadow remembers, and the records that were kept for it.
 pub(super) async fn forget(
     session: &mut SqliteConnection,
     doing: Doing<'_>,
     shadow: &Shadow,
 ) -> Result<(), StoreError> {
-    let binds = [&*shadow.run, &shadow.live.table.name].map(text);
-    execute(session, doing, dialect::FORGET_LOAD, binds.to_vec())
-        .await
-        .map(drop)
+    for statement in [dialect::FORGET_QUARANTINED, dialect::FORGET_LOAD] {
+        let binds = [&*shadow.run, &shadow.live.table.name].map(text);
+        execute(session, doing, statement, binds.to_vec()).await?;
+    }
+    Ok(())
 }

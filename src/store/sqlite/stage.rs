@@ -8,7 +8,6 @@ use crate::store::{RunKind, RunState, Shadow, Staging, Start, StoreError, TableN
 
 use super::error::{Doing, failed};
 use super::load::execute;
-use super::quarantine;
 use super::resume::forget;
 use super::run::{self, close, release};
 use super::{Sqlite, fetch, words};
@@ -88,7 +87,6 @@ pub(super) async fn clear(store: &Sqlite, shadow: &Shadow) -> Result<(), StoreEr
             for sql in dialect::clear(shadow) {
                 execute(session, doing, &sql, Vec::new()).await?;
             }
-            quarantine::forget(session, doing, shadow).await?;
             forget(session, doing, shadow).await
         })
         .await

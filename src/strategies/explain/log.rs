@@ -9,6 +9,8 @@ use anyhow::Result;
 
 use super::untold;
 use crate::projection::cause::Extent;
+use crate::projection::decode::AnyDecoder;
+use crate::projection::trace::Follow;
 use crate::projection::trace::Suspect;
 use crate::projection::trace::TraceError;
 use crate::projection::trace::Traces;
@@ -21,7 +23,7 @@ use crate::strategies::replay::options::Begin;
 use crate::strategies::{Bug, Systems, View, blocking};
 use crate::stream::{Cleanup, Topic};
 
-/// How the topic of a view is read.
+/// How a topic is read.
 pub(super) struct Reading {
     /// The topic.
     pub(super) topic: String,
@@ -33,35 +35,30 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// How the topic of a view is read; why it cannot be.
-    pub(super) async fn of(systems: &Systems, view: &View) -> Result<Result<Reading, String>> {
+    /// How the topic of a view is read whose rows are records of one.
+    pub(super) async fn of(systems: &Systems, view: &View) -> Result<Reading> {
         let [source] = view.sources() else {
-            return Ok(Err(format!(
-                "view {} is a query over several sources: its rows are no rows of one topic",
-                view.name
-            )));
+            return Err(bug());
         };
-        if view
-            .decoder(Guard::new(Order::Offset, Vec::new()))
-            .is_none()
-        {
-            return Ok(Err(format!(
-                "view {} is a query: its rows are no records",
-                view.name
-            )));
-        }
         let topic = topic(systems, &source.topic).await?;
         let (extents, _) = extents::of(&topic, &Begin::Zero, &[]);
         let order = match view.start() {
             Some(_) => Order::Offset,
             None => extents::order(systems, source, &topic, &extents, &mut Vec::new()).await?,
         };
-        Ok(Ok(Reading {
+        Ok(Reading {
             extent: extent(&topic),
             topic: topic.name,
             order,
             unreadable: Arc::default(),
-        }))
+        })
+    }
+
+    /// What reads the records of that view, and what orders them.
+    pub(super) fn decoder(&self, view: &View) -> Result<(AnyDecoder, Order)> {
+        let epochs = view.sources()[0].epochs.clone();
+        let decoder = view.decoder(Guard::new(self.order.clone(), epochs));
+        Ok((decoder.ok_or_else(bug)?, self.order.clone()))
     }
 
     /// What follows these keys.
@@ -71,37 +68,34 @@ impl Reading {
         comparison: &Comparison<'_>,
         suspects: Vec<Suspect>,
     ) -> Result<Traces> {
-        let epochs = view.sources()[0].epochs.clone();
-        let decoder = view.decoder(Guard::new(self.order.clone(), epochs));
-        let decoder =
-            decoder.ok_or_else(|| Bug("a query was to be read from a topic".to_owned()))?;
+        let (decoder, order) = self.decoder(view)?;
         Ok(Traces::new(
-            (decoder, self.order.clone(), view.start()),
+            (decoder, order, view.start()),
             view.mapping.clone(),
             (&comparison.columns(), comparison.rules().to_vec()),
             suspects,
         ))
     }
 
-    /// Reads the topic from its beginning to where it ends now.
-    pub(super) async fn read(
+    /// Leads somebody through the topic, from its beginning to where it ends now.
+    pub(super) async fn read<F: Follow + Send + 'static>(
         &self,
         systems: &Systems,
-        traces: Traces,
+        follower: F,
         (progress, stage): (&Progress, &str),
-    ) -> Result<Traces> {
+    ) -> Result<F> {
         let topic = topic(systems, &self.topic).await?;
         let (extents, _) = extents::of(&topic, &Begin::Zero, &[]);
         let records = extents.iter().map(extents::Extent::records).sum();
         progress.stage(stage, "records", Some(records));
         let ranges = extents::ranges(&topic.name, &extents);
         if ranges.is_empty() {
-            return Ok(traces);
+            return Ok(follower);
         }
         let (log, pace) = (systems.log().await?, Arc::clone(&systems.pace));
         let (counter, unreadable) = (progress.counter(), Arc::clone(&self.unreadable));
-        let read = move || -> Result<Traces> {
-            let mut traces = traces;
+        let read = move || -> Result<F> {
+            let mut follower = follower;
             let mut of_the_log = None;
             let (grain, mut due) = (pace.grain(), 0);
             log.scan(&ranges, |record| {
@@ -111,7 +105,7 @@ impl Reading {
                     due = 0;
                 }
                 counter.add(1);
-                match traces.record(record) {
+                match follower.record(record) {
                     Err(TraceError::Decode(problem)) if problem.of_the_log => {
                         of_the_log = Some(problem);
                         return ControlFlow::Break(());
@@ -125,7 +119,7 @@ impl Reading {
                 }
                 ControlFlow::Continue(())
             })?;
-            of_the_log.map_or(Ok(traces), |problem| Err(problem.into()))
+            of_the_log.map_or(Ok(follower), |problem| Err(problem.into()))
         };
         blocking(read).await
     }
@@ -152,6 +146,10 @@ impl Reading {
 async fn topic(systems: &Systems, name: &str) -> Result<Topic> {
     let (log, name) = (systems.log().await?, name.to_owned());
     blocking(move || log.topic(&name)).await
+}
+
+fn bug() -> anyhow::Error {
+    Bug("a query was to be read from a topic".to_owned()).into()
 }
 
 fn extent(topic: &Topic) -> Extent {

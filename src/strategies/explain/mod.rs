@@ -1,8 +1,10 @@
 //! Why rows differ: the log is read once more for their keys, and for some of those that agree, and its word is set beside what
 //! the primary says and what the read store shows.
 
+mod derived;
 mod log;
 mod sample;
+mod sources;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -11,12 +13,13 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use self::log::Reading;
+use self::derived::{Applied, Deriving};
 use self::sample::Sampling;
+use self::sources::Sources;
 use super::compare::Comparison;
 use super::lag::applied::Projector;
 use super::lag::captured::Capture;
-use super::{Refused, Systems, View, verify};
+use super::{Origin, Refused, Systems, View, verify};
 use crate::limits;
 use crate::projection::cause::{Cause, Extent};
 use crate::projection::cell::Row;
@@ -43,6 +46,8 @@ pub struct Options {
 pub struct Explanation {
     /// Every key that there is something to say of, in key order.
     pub traced: Vec<Traced>,
+    /// What many wrong rows have in common, each with their number.
+    pub patterns: Vec<(String, u64)>,
     /// Rows that agree and were looked at.
     pub sampled: u64,
     /// What could not be told, and why.
@@ -112,6 +117,63 @@ pub async fn keys(
     Ok(told(&explanation, view, comparison, (0, 0), u64::MAX))
 }
 
+/// How the log is read.
+enum Reading {
+    /// The view's rows are records of one topic.
+    Topic(log::Reading),
+    /// They are made of rows of several sources.
+    Sources(Sources),
+}
+
+impl Reading {
+    /// How it is read for a view; why that does not help.
+    async fn of(systems: &Systems, view: &View) -> Result<Result<Reading, String>> {
+        if !matches!(view.origin, Origin::Query { .. }) {
+            return Ok(Ok(Reading::Topic(log::Reading::of(systems, view).await?)));
+        }
+        let sources = match Sources::of(systems, view).await? {
+            Ok(sources) => sources,
+            Err(why) => return Ok(Err(why)),
+        };
+        let deriving = Deriving {
+            systems,
+            view,
+            sources: &sources,
+        };
+        if let Err(problem) = deriving.probe().await {
+            return Ok(Err(format!(
+                "the query of view {} cannot be run over rows of the log, so that nothing is said of causes: {problem:#}",
+                view.name
+            )));
+        }
+        Ok(Ok(Reading::Sources(sources)))
+    }
+
+    /// Every topic, with the place of its source among the view's.
+    fn topics(&self) -> Vec<(usize, &log::Reading)> {
+        match self {
+            Reading::Topic(reading) => vec![(0, reading)],
+            Reading::Sources(sources) => {
+                let parts = sources.parts.iter();
+                parts.map(|p| (p.place, &p.reading)).collect()
+            }
+        }
+    }
+
+    /// Keys that one pass explains at most.
+    fn keys_max(&self) -> usize {
+        match self {
+            Reading::Topic(_) => usize::MAX,
+            Reading::Sources(_) => limits::EXPLAIN_QUERY_KEYS,
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let each = self.topics().into_iter();
+        each.flat_map(|(_, reading)| reading.notes()).collect()
+    }
+}
+
 struct Explaining<'a> {
     systems: &'a Systems,
     view: &'a View,
@@ -154,7 +216,8 @@ impl<'a> Explaining<'a> {
         explanation.notes.extend(self.reading.notes());
         let by_key = |a: &Traced, b: &Traced| a.suspect.key.cmp(&b.suspect.key);
         explanation.traced.sort_by(by_key);
-        tell::miscomputed(&mut explanation.traced, &self.comparison.columns());
+        let columns = self.comparison.columns();
+        explanation.patterns = tell::miscomputed(&mut explanation.traced, &columns);
         explanation
     }
 
@@ -211,25 +274,55 @@ impl<'a> Explaining<'a> {
     }
 
     /// One pass over the log for these keys. By then it has what the primary said of them, where that can be known.
-    async fn pass(&self, suspects: Vec<Suspect>) -> Result<Vec<Traced>> {
+    async fn pass(&self, mut suspects: Vec<Suspect>) -> Result<Vec<Traced>> {
         let until = Instant::now() + self.options.lag_wait;
         let captured = Capture::of(self.systems, self.view).pass(until).await?;
-        let stage = format!("reading the log for {} keys", suspects.len());
-        let traces = self.reading.traces(self.view, self.comparison, suspects)?;
-        let traces = self
-            .reading
-            .read(self.systems, traces, (self.progress, &stage))
-            .await?;
-        let applied = self.applied().await?;
-        Ok(traces.judge(self.reading.extent, &applied, captured.is_ok()))
+        let mut judged = Vec::new();
+        while !suspects.is_empty() {
+            let behind = suspects.split_off(suspects.len().min(self.reading.keys_max()));
+            judged.extend(self.judge(suspects, captured.is_ok()).await?);
+            suspects = behind;
+        }
+        Ok(judged)
+    }
+
+    async fn judge(&self, suspects: Vec<Suspect>, captured: bool) -> Result<Vec<Traced>> {
+        let (systems, view, progress) = (self.systems, self.view, self.progress);
+        match &self.reading {
+            Reading::Topic(reading) => {
+                let stage = format!("reading the log for {} keys", suspects.len());
+                let traces = reading.traces(view, self.comparison, suspects)?;
+                let traces = reading.read(systems, traces, (progress, &stage)).await?;
+                let applied = self.applied().await?;
+                let applied = applied.into_iter().map(|((_, p), next)| (p, next));
+                Ok(traces.judge(reading.extent, &applied.collect(), captured))
+            }
+            Reading::Sources(sources) => {
+                let gathered = sources.gather(systems, &suspects, progress).await?;
+                let applied = self.applied().await?;
+                let rules = self.comparison.rules();
+                let deriving = Deriving {
+                    systems,
+                    view,
+                    sources,
+                };
+                progress.stage("setting the rows side by side", "keys", None);
+                let by = (rules, &applied, captured);
+                deriving.judge(&gathered, suspects, by).await
+            }
+        }
     }
 
     /// Where the projector is, as far as that is known.
-    async fn applied(&self) -> Result<BTreeMap<i32, i64>> {
-        let projector = Projector::of(self.systems, &self.reading.topic);
-        let places = projector.standing().await?.places;
-        let known = |(partition, place): (i32, Option<i64>)| Some((partition, place?));
-        Ok(places.into_iter().filter_map(known).collect())
+    async fn applied(&self) -> Result<Applied> {
+        let mut applied = Applied::new();
+        for (place, reading) in self.reading.topics() {
+            let projector = Projector::of(self.systems, &reading.topic);
+            let places = projector.standing().await?.places.into_iter();
+            let known = places.filter_map(|(partition, next)| Some(((place, partition), next?)));
+            applied.extend(known);
+        }
+        Ok(applied)
     }
 
     /// Both sides of these keys as they are now.
@@ -272,6 +365,7 @@ fn restless(suspect: Suspect) -> Traced {
         shown: None,
         missed: None,
         events: 0,
+        by: None,
     }
 }
 

@@ -6,18 +6,19 @@ use super::Explanation;
 use crate::limits;
 use crate::projection::cause::Cause;
 use crate::projection::cell::{Cell, Row};
+use crate::projection::change::Key;
 use crate::projection::pattern::{self, Pair};
 use crate::projection::text;
 use crate::projection::trace::{Event, Said, Traced};
 use crate::report::explained::{Deciding, Explained, ExplainedKey, Role, ThreeWay, Timeline};
 use crate::report::verdict::Shown;
-use crate::strategies::View;
 use crate::strategies::compare::Comparison;
+use crate::strategies::{SourcePart, View};
 
 /// The rows that no event has made and that both sides have, with their place in the list.
 fn off_history(traced: &[Traced]) -> Vec<(usize, Pair<'_>)> {
     fn pair((at, t): (usize, &Traced)) -> Option<(usize, Pair<'_>)> {
-        let is = matches!(t.cause, Cause::OffHistory | Cause::Miscomputed);
+        let is = t.cause == Cause::OffHistory;
         let (primary, stored) = (t.suspect.primary.as_ref()?, t.suspect.stored.as_ref()?);
         is.then_some((at, (primary, stored)))
     }
@@ -25,16 +26,19 @@ fn off_history(traced: &[Traced]) -> Vec<(usize, Pair<'_>)> {
     traced.enumerate().filter_map(pair).collect()
 }
 
-/// Tells what a projector computes wrongly from what a hand did.
-pub(super) fn miscomputed(traced: &mut [Traced], columns: &[String]) {
+/// Tells what a projector computes wrongly from what a hand did; gives what such rows have in common, and how many they are.
+pub(super) fn miscomputed(traced: &mut [Traced], columns: &[String]) -> Vec<(String, u64)> {
     let rows = off_history(traced);
     let pairs: Vec<Pair<'_>> = rows.iter().map(|(_, pair)| *pair).collect();
-    let patterns = pattern::patterns(&pairs, columns).into_iter();
-    let computed = patterns.filter(|p| p.is_computed()).flat_map(|p| p.rows);
-    let places: Vec<usize> = computed.map(|row| rows[row].0).collect();
+    let patterns = pattern::patterns(&pairs, columns);
+    let computed = patterns.iter().filter(|p| p.is_computed());
+    let computed = computed.flat_map(|p| &p.rows);
+    let places: Vec<usize> = computed.map(|row| rows[*row].0).collect();
     for place in places {
         traced[place].cause = Cause::Miscomputed;
     }
+    let told = patterns.iter();
+    told.map(|p| (p.to_string(), p.rows.len() as u64)).collect()
 }
 
 /// An explanation, as it is shown: of each cause, so many keys at most.
@@ -47,10 +51,9 @@ pub fn told(
     shown: u64,
 ) -> Explained {
     let traced = &explanation.traced;
-    let topic = view.sources().first().map_or("", |s| s.topic.as_str());
     let columns = comparison.columns();
     let telling = Telling {
-        topic,
+        sources: view.sources(),
         columns: &columns,
         comparison,
     };
@@ -67,9 +70,6 @@ pub fn told(
     if representation > 0 {
         causes.insert(Cause::Representation, representation);
     }
-    let rows = off_history(traced);
-    let pairs: Vec<Pair<'_>> = rows.iter().map(|(_, pair)| *pair).collect();
-    let patterns = pattern::patterns(&pairs, &columns);
     let missed = traced
         .iter()
         .filter_map(|t| Some((went_wrong(t)?, t.cause)));
@@ -83,10 +83,7 @@ pub fn told(
     Explained {
         causes,
         keys,
-        patterns: patterns
-            .iter()
-            .map(|p| (p.to_string(), p.rows.len() as u64))
-            .collect(),
+        patterns: explanation.patterns.clone(),
         sampled: explanation.sampled,
         equal,
         began: began.map(|(clock, event)| (telling.at(&event), clock)),
@@ -105,7 +102,7 @@ fn went_wrong(traced: &Traced) -> Option<Event> {
 }
 
 struct Telling<'a> {
-    topic: &'a str,
+    sources: &'a [SourcePart],
     columns: &'a [String],
     comparison: &'a Comparison<'a>,
 }
@@ -113,7 +110,8 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn at(&self, event: &Event) -> String {
         let (partition, offset) = event.place();
-        format!("{}:{partition}:{offset}", self.topic)
+        let topic = &self.sources[event.source].topic;
+        format!("{topic}:{partition}:{offset}")
     }
 
     fn key(&self, t: &Traced) -> ExplainedKey {
@@ -142,7 +140,19 @@ impl Telling<'_> {
             log_unknown,
             events: self.events(t),
             events_total: t.events,
+            by: t.by.as_ref().map(|by| self.source_row(by)),
         }
+    }
+
+    /// `orders id=7`
+    fn source_row(&self, (source, key): &(usize, Key<'static>)) -> String {
+        let source = &self.sources[*source];
+        let names = source.table.primary_key.iter();
+        let shown = |cell| text::of(cell).unwrap_or_else(|| "NULL".to_owned());
+        let parts = names
+            .zip(&key.0)
+            .map(|(name, cell)| format!(" {name}={}", shown(cell)));
+        format!("{}{}", source.name, parts.collect::<String>())
     }
 
     fn column(&self, t: &Traced, at: usize) -> ThreeWay {

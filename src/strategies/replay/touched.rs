@@ -12,7 +12,7 @@ use crate::projection::mapping::Target;
 use crate::projection::query::TouchedBy;
 use crate::projection::types::ColumnType;
 use crate::store::{Acts, Output, Relation, RowStream, Scan, Shadow, Store, StoreError, Touch};
-use crate::strategies::{Origin, View};
+use crate::strategies::{Origin, SourcePart, View};
 
 /// How the keys are known that changes of one source touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,27 +112,33 @@ fn itself(view: &View, source: &str, name: impl Fn(&str) -> String) -> Result<St
     let Origin::Query { query, sources, .. } = &view.origin else {
         return Err("it is a copy".to_owned());
     };
-    let columns = |name: &str| {
-        let source = sources.iter().find(|s| s.name == name);
-        let columns = source.map_or(&[][..], |s| &s.table.columns);
-        columns.iter().map(|c| c.column.name.clone()).collect()
-    };
+    let columns = |name: &str| columns_of(sources, name);
     let names: Vec<String> = key_names(view).map(str::to_owned).collect();
     let text = query.touched(source, &names, &columns, name)?;
-    // Values that are equal and not alike may stand for one another in a group.
+    key_unlike(view).map_or(Ok(text), Err)
+}
+
+/// The names of a source's columns.
+pub(in crate::strategies) fn columns_of(sources: &[SourcePart], name: &str) -> Vec<String> {
+    let source = sources.iter().find(|s| s.name == name);
+    let columns = source.map_or(&[][..], |s| &s.table.columns);
+    columns.iter().map(|c| c.column.name.clone()).collect()
+}
+
+/// Why the cells of a query view's key are not those of the columns that they come from: values that are equal and not alike
+/// may stand for one another in a group.
+pub(in crate::strategies) fn key_unlike(view: &View) -> Option<String> {
     let alike = |target: &Target| match (kind(view, target), &target.column.kind) {
         (ColumnType::Int { .. }, ColumnType::Int { .. }) => true,
         (ColumnType::Text { .. }, ColumnType::Text { .. }) => true,
         (ColumnType::Other(_), _) => false,
         (source, target) => source == target,
     };
-    match key(view).find(|t| !alike(t)) {
-        Some(target) => Err(format!(
-            "its key column {} is of another type than what it comes from",
-            target.column.name
-        )),
-        None => Ok(text),
-    }
+    let target = key(view).find(|t| !alike(t))?;
+    Some(format!(
+        "its key column {} is of another type than what it comes from",
+        target.column.name
+    ))
 }
 
 /// The columns of a view's key.
@@ -142,7 +148,7 @@ pub(super) fn key(view: &View) -> impl Iterator<Item = &Target> {
 }
 
 /// Their names, which are those of the query, too.
-pub(super) fn key_names(view: &View) -> impl Iterator<Item = &str> {
+pub(in crate::strategies) fn key_names(view: &View) -> impl Iterator<Item = &str> {
     key(view).map(|t| t.column.name.as_str())
 }
 

@@ -1,6 +1,6 @@
 //! What is made of real queries, and what is left whole.
 
-use super::super::{Dialect, NoSource, Query};
+use super::super::{Dialect, EqualTo, NoSource, Partner, Query};
 
 fn columns(source: &str) -> Vec<String> {
     let columns: &[&str] = match source {
@@ -274,4 +274,74 @@ fn what_looks_across_keys_is_left_whole() {
     }
     let twice = "SELECT o.id, c.name FROM orders o JOIN customers c USING (id)";
     assert!(made(&read(Postgres, twice), "orders", &["id"]).is_ok());
+}
+
+/// How the rows of each source are found, a line each.
+#[track_caller]
+fn partners(dialect: Dialect, text: &str, key: &[&str]) -> String {
+    let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
+    let by = |(column, to): &(String, EqualTo)| match to {
+        EqualTo::Key(nth) => format!("{column} = key {nth}"),
+        EqualTo::Of(source, of) => format!("{column} = {source}.{of}"),
+    };
+    match read(dialect, text).partners(&key, &columns) {
+        Err(why) => why,
+        Ok(partners) => {
+            let line = |p: &Partner| {
+                let by: Vec<String> = p.by.iter().map(by).collect();
+                format!("{}: {}", p.source, by.join(" and "))
+            };
+            partners.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+#[test]
+fn from_a_key_to_the_rows_that_its_row_is_made_of() {
+    assert_eq!(
+        partners(Postgres, SUMMARY, &["order_id"]),
+        "orders: id = key 0\ncustomers: id = orders.customer_id\nitems: order_id = key 0\nproducts: id = items.product_id"
+    );
+    // What WHERE says counts as much as what ON says; a column that is equal to the key is found by it.
+    assert_eq!(
+        partners(
+            Sqlite,
+            "SELECT i.Order_ID, i.line, p.price FROM orders o, items i JOIN products AS p ON (p.id = i.product_id) WHERE o.id = i.order_id AND p.price > 1",
+            &["Order_ID", "line"]
+        ),
+        "items: order_id = key 0 and line = key 1\norders: id = key 0\nproducts: id = items.product_id"
+    );
+    // Of two ways the one by more columns.
+    assert_eq!(
+        partners(
+            Postgres,
+            "SELECT c.region, o.id FROM customers c JOIN orders o ON o.customer_id = c.id AND o.placed = c.region",
+            &["region", "id"]
+        ),
+        "orders: placed = key 0 and id = key 1\ncustomers: region = key 0 and id = orders.customer_id"
+    );
+    assert_eq!(
+        partners(
+            Postgres,
+            "SELECT o.id, c.name FROM customers c JOIN orders o USING (id)",
+            &["id"]
+        ),
+        "customers: id = key 0\norders: id = key 0"
+    );
+    for (text, why) in [
+        (
+            "SELECT o.id, count(*) FROM orders o JOIN products p ON p.price < o.placed GROUP BY o.id",
+            "no equality of columns leads to products",
+        ),
+        (
+            "SELECT id, rank() OVER (ORDER BY placed) FROM orders",
+            "it has a window",
+        ),
+        (
+            "SELECT o.id FROM orders o JOIN customers c ON c.id = o.customer_id OR c.name = ''",
+            "no equality of columns leads to customers",
+        ),
+    ] {
+        assert_eq!(partners(Postgres, text, &["id"]), why);
+    }
 }
