@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::support::counts::add_up;
 use crate::support::services::{Postgres, out, script};
 use crate::support::{Ran, run, seed, service, size, text, trueup};
 
@@ -206,33 +207,6 @@ impl Drop for System {
     }
 }
 
-/// Reads all that the replay counted; the sum is what the log holds.
-fn counted(done: &serde_json::Value) {
-    let counts = &done["counts"];
-    let number = |name: &str| counts[name].as_u64().unwrap_or(0);
-    let ignored = counts["ignored"]
-        .as_object()
-        .map_or(0, |i| i.values().map(|n| n.as_u64().unwrap()).sum::<u64>());
-    let kinds = [
-        "put",
-        "deleted",
-        "truncated",
-        "stale",
-        "duplicate",
-        "blocked",
-        "quarantined",
-    ];
-    assert_eq!(
-        number("read"),
-        kinds.iter().map(|k| number(k)).sum::<u64>() + ignored,
-        "{counts}"
-    );
-    println!(
-        "{counts}; settled {}",
-        done["settled"].as_array().map_or(0, Vec::len)
-    );
-}
-
 fn every_type(form: &'static Form) {
     let Some(system) = System::start(form) else {
         return;
@@ -288,7 +262,12 @@ fn every_type(form: &'static Form) {
     until_read_again(&system);
     system.captured();
     let done = system.replay().exit(0).json();
-    counted(&done);
+    add_up(&done["counts"]);
+    println!(
+        "{}; settled {}",
+        done["counts"],
+        done["settled"].as_array().map_or(0, Vec::len)
+    );
     system.equal();
     trueup(&["verify", &text(&system.playbook)]).exit(0);
 }

@@ -251,25 +251,3 @@ fn partial(system: &Embedded, flags: &[&str]) -> crate::support::Ran {
     ];
     system.trueup(&[&args[..], flags].concat())
 }
-
-/// Records in all, and that each became something.
-#[track_caller]
-fn read(counts: &Value) -> u64 {
-    let number = |value: &Value| value.as_u64().unwrap();
-    let mut parts: u64 = [
-        "put",
-        "deleted",
-        "truncated",
-        "stale",
-        "duplicate",
-        "blocked",
-        "quarantined",
-    ]
-    .iter()
-    .map(|name| number(&counts[*name]))
-    .sum();
-    let ignored = counts["ignored"].as_object().unwrap();
-    parts += ignored.values().map(number).sum::<u64>();
-    assert_eq!(parts, number(&counts["read"]), "{counts}");
-    parts
-}

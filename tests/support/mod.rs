@@ -2,6 +2,7 @@
 //! seeds that are printed.
 
 pub mod carried;
+pub mod counts;
 pub mod embedded;
 pub mod live;
 pub mod pair;
