@@ -37,6 +37,9 @@ _trueup() {
             trueup,lag)
                 cmd="trueup__subcmd__lag"
                 ;;
+            trueup,plan)
+                cmd="trueup__subcmd__plan"
+                ;;
             trueup,quarantine)
                 cmd="trueup__subcmd__quarantine"
                 ;;
@@ -81,6 +84,9 @@ _trueup() {
                 ;;
             trueup__subcmd__help,lag)
                 cmd="trueup__subcmd__help__subcmd__lag"
+                ;;
+            trueup__subcmd__help,plan)
+                cmd="trueup__subcmd__help__subcmd__plan"
                 ;;
             trueup__subcmd__help,quarantine)
                 cmd="trueup__subcmd__help__subcmd__quarantine"
@@ -245,7 +251,7 @@ _trueup() {
 
     case "${cmd}" in
         trueup)
-            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help"
+            opts="-v -q -h -V --verbose --quiet --help --version replay reconcile verify explain plan lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -359,7 +365,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help)
-            opts="replay reconcile verify explain lag doctor snapshot runs quarantine undo rollback init demo completions help"
+            opts="replay reconcile verify explain plan lag doctor snapshot runs quarantine undo rollback init demo completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -457,6 +463,20 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__help__subcmd__lag)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -813,6 +833,48 @@ _trueup() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trueup__subcmd__plan)
+            opts="-v -q -h --view --quick --format --lag-wait --sample --rate --pause-file --stall-after --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --view)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --lag-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stall-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

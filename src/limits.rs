@@ -26,8 +26,10 @@ pub const TOUCHED_KEYS_FEW: u64 = 1_000;
 pub const EXCHANGE_KEYS: usize = 20_000;
 /// Keys that `touched_by` leaves out, and that are looked at nevertheless.
 pub const UNTOUCHED_KEYS: usize = 1_000;
-/// Keys named in a message.
+/// Keys named in a message …
 pub const KEYS_SHOWN_MAX: usize = 5;
+/// … and of those that a replay would break.
+pub const BROKEN_KEYS_SHOWN: usize = 10;
 /// Differing keys that are looked at again; the verdict on those beyond stays unknown.
 pub const RECHECK_KEYS_MAX: usize = 100_000;
 /// Keys that one pass over the log explains, beside those that differ …
@@ -135,6 +137,14 @@ pub const RATE_RANGE_SECONDS: u64 = 10;
 pub const RATE_RANGE_ROWS_MIN: u64 = 10_000;
 /// How long one statement is read from at a rate before it is begun anew where it was: no snapshot is held for longer.
 pub const PACED_READ_MAX: Duration = Duration::from_secs(300);
+/// How long `plan` reads each of the systems to see how fast they are.
+pub const MEASURE: Duration = Duration::from_secs(2);
+/// How long `plan` waits for the first row of a query, whose time says how long it takes to derive.
+pub const MEASURE_QUERY: Duration = Duration::from_secs(10);
+/// Rows a second that `plan` reckons with where there are too few to measure.
+pub const ROWS_PER_SECOND: f64 = 200_000.0;
+/// Percent of a table's rows beyond which `plan` would rather rebuild it than repair it row by row, where a replay is no slower.
+pub const REBUILD_PERCENT: f64 = 2.0;
 /// How long nothing may come forward before it is said what is waited for: longer than a checkpoint or a lock of a
 /// migration takes, shorter than anybody's patience.
 pub const STALL_AFTER: Duration = Duration::from_secs(60);

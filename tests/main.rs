@@ -34,6 +34,7 @@ mod kafka {
     pub mod stream;
 }
 mod pipe;
+mod plan;
 mod playbooks;
 mod query;
 mod reconcile;

@@ -15,6 +15,7 @@ mod lag;
 mod metrics;
 mod pace;
 mod page;
+mod plan;
 mod quarantine;
 mod reconcile;
 mod replay;
@@ -55,6 +56,7 @@ enum Command {
     Reconcile(reconcile::Args),
     Verify(verify::Args),
     Explain(explain::Args),
+    Plan(plan::Args),
     Lag(lag::Args),
     Doctor(doctor::Args),
     /// Make, check, list and remove snapshots
@@ -102,6 +104,7 @@ pub fn run(args: Vec<OsString>) -> Exit {
         Command::Init(args) => on_runtime(init::run(args, &context)),
         Command::Lag(args) => on_runtime(lag::run(args, &context)),
         Command::Doctor(args) => on_runtime(doctor::run(args, &context)),
+        Command::Plan(args) => on_runtime(plan::run(args, &context)),
         Command::Explain(args) => on_runtime(explain::run(args, &context)),
         Command::Verify(args) => on_runtime(verify::run(args, &context)),
     };

@@ -274,6 +274,7 @@ fn options(
         lag_wait: args.lag_wait.0,
         hash: !args.no_hash,
         by_cause: by_cause(args),
+        sample: 0.0,
     })
 }
 

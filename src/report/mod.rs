@@ -17,3 +17,4 @@ pub mod runs;
 pub mod snapshot;
 pub mod table;
 pub mod verdict;
+pub mod weighed;

@@ -47,6 +47,8 @@ struct Shared {
     show: Show,
     counter: Counter,
     stage: Mutex<Option<Stage>>,
+    /// The stages before, each with the time that it took.
+    past: Mutex<Vec<(String, Duration)>>,
     /// Why the stage does not come forward.
     state: Mutex<Option<String>>,
     done: AtomicBool,
@@ -72,6 +74,7 @@ impl Progress {
             show,
             counter: Counter::default(),
             stage: Mutex::new(None),
+            past: Mutex::default(),
             state: Mutex::new(None),
             done: AtomicBool::new(false),
             bar: ProgressBar::with_draw_target(None, target),
@@ -103,9 +106,29 @@ impl Progress {
         self.shared.bar.set_style(style(total.is_some()));
         self.shared.bar.set_length(total.unwrap_or(0));
         self.shared.bar.reset();
-        if let Ok(mut current) = self.shared.stage.lock() {
-            *current = Some(stage);
+        if let (Ok(mut current), Ok(mut past)) = (self.shared.stage.lock(), self.shared.past.lock())
+            && let Some(before) = current.replace(stage)
+        {
+            past.push((before.name, before.started.elapsed()));
         }
+    }
+
+    /// The stages so far, each with the time that it has taken; those of one name are added up.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(String, Duration)> {
+        let past = self.shared.past.lock().map(|p| p.clone());
+        let mut all = past.unwrap_or_default();
+        if let Ok(Some(now)) = self.shared.stage.lock().as_deref() {
+            all.push((now.name.clone(), now.started.elapsed()));
+        }
+        let mut stages: Vec<(String, Duration)> = Vec::new();
+        for (name, took) in all {
+            match stages.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += took,
+                None => stages.push((name, took)),
+            }
+        }
+        stages
     }
 
     /// Says why the current stage does not come forward, until it says otherwise: `paused: …`, `throttled: …`.

@@ -1,5 +1,7 @@
 //! What a replay says: its plan, and what it did.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::json::FORMAT;
@@ -234,6 +236,20 @@ impl PlanReport {
     }
 }
 
+/// A replay that was refused while it ran, as JSON.
+#[must_use]
+pub fn refused_json(
+    strategy: &str,
+    run: &str,
+    reasons: &[String],
+    (broken, keys): (u64, &[String]),
+) -> String {
+    json!({
+        "format": FORMAT, "replay": strategy, "run": run, "refused": reasons, "broken": broken, "broken_keys": keys,
+    })
+    .to_string()
+}
+
 /// What a replay did, as it is shown.
 #[derive(Clone, Debug)]
 pub struct DoneReport {
@@ -257,10 +273,14 @@ pub struct DoneReport {
     pub checked: Option<u64>,
     /// Keys that still differ from it.
     pub differing: u64,
+    /// Of these, those that were right before: how many, and some of them.
+    pub broken: (u64, Vec<String>),
     /// Keys that changed in the primary all the while, or that the projector has still to come to: nothing can be said of them.
     pub underway: u64,
     /// How long the projector was paused, in milliseconds.
     pub paused_ms: Option<u64>,
+    /// What it did, each with the time that it took.
+    pub stages: Vec<(String, Duration)>,
 }
 
 /// What became of a view.
@@ -373,8 +393,8 @@ impl DoneReport {
                 grouped(rows.saturating_sub(self.underway))
             )),
             (Some(rows), n) => out.push_str(&format!(
-                "{} of {} rows differ from the primary, none of them newly; the log does not hold what the primary holds: reconcile repairs them\n",
-                grouped(n), grouped(rows)
+                "{} of {} rows differ from the primary, {}; the log does not hold what the primary holds: reconcile repairs them\n",
+                grouped(n), grouped(rows), self.newly()
             )),
         }
         if self.underway > 0 {
@@ -388,6 +408,14 @@ impl DoneReport {
         }
         out.push_str(&ended_at(self.paused_ms, &self.next));
         out
+    }
+
+    /// Which of the rows that differ did not before.
+    fn newly(&self) -> String {
+        match &self.broken {
+            (0, _) => "none of them newly".to_owned(),
+            (n, keys) => format!("{} of them newly ({})", grouped(*n), keys.join("; ")),
+        }
     }
 
     /// As JSON.
@@ -413,7 +441,9 @@ impl DoneReport {
                 "duplicate": c.duplicate, "ignored": ignored, "quarantined": c.quarantined, "blocked": c.blocked,
             },
             "settled": self.settled, "holes": self.holes, "rows_checked": self.checked, "differing": self.differing,
+            "broken": self.broken.0, "broken_keys": self.broken.1,
             "underway": self.underway, "paused_ms": self.paused_ms,
+            "stages": self.stages.iter().map(|(stage, took)| json!({"stage": stage, "seconds": took.as_secs_f64()})).collect::<Vec<Value>>(),
             "caught_up": self.caught_up.iter().map(|(v, how)| json!({"view": v, "how": how})).collect::<Vec<Value>>(),
             "positions": next,
         })

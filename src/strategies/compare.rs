@@ -5,6 +5,8 @@
 mod merge;
 
 use std::collections::HashSet;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -51,6 +53,8 @@ pub struct Found {
     pub representation: u64,
     /// Whether any row had to be merged.
     pub merged: bool,
+    /// How long both sides took for their hashes.
+    pub hashing: Duration,
 }
 
 impl<'a> Comparison<'a> {
@@ -241,10 +245,12 @@ impl<'a> Comparison<'a> {
         let mut found = Found::default();
         for (from, to) in self.ranges().await? {
             self.pace.pass().await;
-            let equal = match &hash {
-                Some(_) => self.equal(&from, &to).await?,
-                None => None,
-            };
+            let mut equal = None;
+            if hash.is_some() {
+                let began = Instant::now();
+                equal = self.equal(&from, &to).await?;
+                found.hashing += began.elapsed();
+            }
             match equal {
                 Some(rows) => {
                     found.rows += rows;
@@ -295,6 +301,14 @@ impl<'a> Comparison<'a> {
     /// When they cannot be read.
     pub async fn expected_rows(&self) -> Result<RowStream> {
         Ok(self.origin.rows(self.source_scan()).await?)
+    }
+
+    /// The actual rows in key order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn actual_rows(&self) -> Result<RowStream> {
+        Ok(self.actual.rows(self.actual_scan()).await?)
     }
 
     /// The next batch of expected rows; empty at the end only.

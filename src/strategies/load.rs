@@ -3,6 +3,7 @@
 
 mod bad;
 mod keys;
+mod measure;
 mod pipe;
 
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ use crate::strategies::pace::Pace;
 use crate::stream::{Log, Range, ReadError};
 
 pub use self::bad::OnBad;
+pub use self::measure::{Measured, measure, measure_state};
 
 /// Turns records into batches. It lives through all rounds of a load.
 pub struct Loader {

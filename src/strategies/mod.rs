@@ -18,6 +18,7 @@ pub mod snapshot;
 pub mod tally;
 pub mod undo;
 pub mod verify;
+pub mod weigh;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{PARTITIONS, Planted, Scene, home};
 use crate::support::pair::{Engine, Side};
@@ -284,7 +284,14 @@ fn planted_against_reported(engine: Engine, rows: usize, each: usize) {
     for (_, cause) in planted {
         *causes.entry(cause).or_default() += each;
     }
-    assert_eq!(scene.causes(5), json!(causes));
+    // Each part of the rows that agree is a pass over all topics: of many rows only those that differ are looked at again.
+    let percent = size(100, 0);
+    let whole = |mut causes: Value| {
+        let found = causes.as_object_mut().unwrap();
+        found.retain(|cause, _| percent > 0 || cause != "log_incomplete");
+        causes
+    };
+    assert_eq!(whole(scene.causes(percent, 5)), whole(json!(causes)));
     if engine == Engine::Sqlite {
         // Without a log of its own that has positions, nothing says that a key is at rest.
         return;
@@ -300,7 +307,7 @@ fn planted_against_reported(engine: Engine, rows: usize, each: usize) {
     let repair = "reconcile {} --explain --apply --yes --repairs-max 90% --deletes-max 90%";
     scene.trueup(&repair.split(' ').collect::<Vec<_>>()).exit(0);
     let left = json!({"representation": each, "log_incomplete": 2 * each});
-    assert_eq!(scene.causes(0), left);
+    assert_eq!(whole(scene.causes(percent, 0)), whole(left.clone()));
     println!("what could be repaired is, and nothing but this is left: {left}");
 }
 

@@ -195,7 +195,7 @@ fn planted_against_reported_of_a_copy() {
     for (_, cause) in PLANTED {
         *wanted.entry(cause).or_default() += each;
     }
-    assert_eq!(scene.causes(5), json!(wanted));
+    assert_eq!(scene.causes(100, 5), json!(wanted));
 
     // The projector comes to what was on its way; then what is advised is done.
     for (id, row) in &system.coming {
@@ -213,6 +213,6 @@ fn planted_against_reported_of_a_copy() {
     scene.trueup(&repair.split(' ').collect::<Vec<_>>()).exit(0);
     // What the log never heard of is right now, and in the log as little as before: a replay would break it.
     let left = json!({"representation": each, "log_incomplete": 2 * each});
-    assert_eq!(scene.causes(0), left);
+    assert_eq!(scene.causes(100, 0), left);
     println!("what could be repaired is, and nothing but this is left: {left}");
 }

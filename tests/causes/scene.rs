@@ -214,9 +214,9 @@ impl Scene {
         })
     }
 
-    /// How many keys each cause has, of all rows, those that agree among them.
-    pub fn causes(&self, exit: i32) -> Value {
-        let args = "verify {} --explain --sample 100 --lag-wait 2s --format json";
+    /// How many keys each cause has, where so many percent of the rows that agree are looked at as well.
+    pub fn causes(&self, percent: usize, exit: i32) -> Value {
+        let args = format!("verify {{}} --explain --sample {percent} --lag-wait 2s --format json");
         let args: Vec<&str> = args.split(' ').collect();
         self.trueup(&args).exit(exit).json()["views"][0]["causes"].clone()
     }

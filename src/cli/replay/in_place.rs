@@ -220,6 +220,7 @@ fn repairs(
             lag_wait: limits::LAG_WAIT,
             hash: true,
             by_cause: None,
+            sample: 0.0,
         })
     };
     wired.views.iter().map(of).collect()

@@ -17,11 +17,13 @@ use super::consent::{self, Consent};
 use super::context::Format;
 use super::pace::PaceArgs;
 use super::{Context, Exit, wiring};
+use crate::report::replay::refused_json;
 use crate::snapshot::Place;
 use crate::strategies::bounds::Bound;
 use crate::strategies::load::OnBad;
 use crate::strategies::pace::{Watched, watched};
 use crate::strategies::replay::base::Base;
+use crate::strategies::replay::check::WouldBreak;
 use crate::strategies::replay::{self, Begin, Cutover, Destination, Options, Pausing, Plan};
 use crate::strategies::{Refused, blocking};
 
@@ -300,7 +302,13 @@ async fn into_shadows(
     let done = watched(systems, &progress, Watched::Writes, work).await;
     progress.finish();
     let views: Vec<&str> = wired.views.iter().map(|v| v.name.as_str()).collect();
-    let done = done.map_err(|e| e.context(format!("view {}", views.join(", "))))?;
+    let done = match done {
+        Ok(done) => done,
+        Err(e) => {
+            print_refusal(&e, &plan, common, context)?;
+            return Err(e.context(format!("view {}", views.join(", "))));
+        }
+    };
     let report = done.report(&plan);
     match common.format {
         Format::Json => context.print(&format!("{}\n", report.json()))?,
@@ -319,6 +327,25 @@ fn name_of(wired: &wiring::Wired) -> String {
         [view] => view.table.table.to_string(),
         _ => wired.name.clone(),
     }
+}
+
+/// For programs, a shadow that was refused is a result too: it names the keys that it would have broken.
+fn print_refusal(
+    error: &anyhow::Error,
+    plan: &Plan,
+    common: &Common,
+    context: &Context,
+) -> Result<()> {
+    let Some(why) = error.downcast_ref::<WouldBreak>() else {
+        return Ok(());
+    };
+    if common.format == Format::Table {
+        return Ok(());
+    }
+    let broken = (why.worse.count, why.worse.keys.as_slice());
+    let (strategy, reasons) = (plan.report().strategy, &why.refused.0);
+    let json = refused_json(strategy, &plan.run, reasons, broken);
+    context.print(&format!("{json}\n"))
 }
 
 /// A dry run's result is the plan; otherwise it is shown on stderr, before anything is asked.

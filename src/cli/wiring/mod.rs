@@ -42,6 +42,8 @@ pub(super) enum Use {
     Verify,
     /// Planning; nothing is written.
     Plan,
+    /// Weighing the strategies against each other: nothing is written, and heavy reads go to `read_url`.
+    Weigh,
     /// Rebuilding.
     Replay,
     /// Planning repairs: nothing is written, and the primary itself is read, never a replica.
@@ -98,7 +100,7 @@ pub(super) async fn open(path: &Path, views: &[String], purpose: Use) -> Result<
         Err(e) => return Err(e),
     };
     left_paused(&systems.read_store).await;
-    if matches!(purpose, Use::RepairPlan | Use::Repair) {
+    if matches!(purpose, Use::RepairPlan | Use::Repair | Use::Weigh) && !is_down {
         exchanged::check(&systems, &wired).await?;
     }
     Ok(Wired {
@@ -197,7 +199,7 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
         .primary
         .read_url
         .as_ref()
-        .filter(|_| purpose == Use::Verify);
+        .filter(|_| matches!(purpose, Use::Verify | Use::Weigh));
     let access = if matches!(purpose, Use::Replay | Use::Repair) {
         Access::Write
     } else {
@@ -209,7 +211,7 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     };
     // Each login takes a while, so all are under way at once. A slot is known at its origin only.
     let apart = replica.filter(|_| captured != Captured::Unknown);
-    let stages = matches!(purpose, Use::Plan | Use::Replay | Use::Repair);
+    let stages = matches!(purpose, Use::Plan | Use::Weigh | Use::Replay | Use::Repair);
     let scratch = playbook.staging.as_ref().filter(|_| stages);
     let (primary, origin, read_store, scratch) = tokio::join!(
         store(replica.unwrap_or(origin), Access::Read),
@@ -235,7 +237,7 @@ async fn systems(playbook: &Playbook, purpose: Use) -> Result<Systems> {
     };
     // A replay can do without a primary; what compares or repairs cannot.
     let primary = match primary {
-        Err(e) if matches!(purpose, Use::Plan | Use::Replay) => down(e),
+        Err(e) if matches!(purpose, Use::Plan | Use::Weigh | Use::Replay) => down(e),
         primary => primary,
     };
     Ok(Systems::new(

@@ -57,6 +57,14 @@ impl Sides {
 }
 
 impl Comparison<'_> {
+    /// Whether a hash may prove ranges of the two sides equal.
+    ///
+    /// # Errors
+    /// When a side cannot be asked.
+    pub async fn can_hash(&self) -> Result<bool> {
+        Ok(self.unique && self.hash().await?.is_some())
+    }
+
     /// Reads both sides of a range, and merges them.
     pub(super) async fn merge(
         &self,

@@ -55,7 +55,7 @@ pub(super) async fn keep(
         });
     };
     let how = explain::Options {
-        sample: 0.0,
+        sample: options.sample,
         lag_wait: options.lag_wait,
     };
     let explanation =

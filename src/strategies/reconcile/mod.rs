@@ -6,7 +6,7 @@ pub mod by_cause;
 pub mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -91,6 +91,21 @@ pub struct Options {
     pub hash: bool,
     /// Which causes are repaired, where the log is asked for them.
     pub by_cause: Option<ByCause>,
+    /// Which part of the rows that agree the log is asked for too.
+    pub sample: f64,
+}
+
+/// How long the parts of a plan took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// The comparison.
+    pub compare: Duration,
+    /// Of that, the hashes; zero where nothing was hashed.
+    pub hash: Duration,
+    /// Telling lag from drift.
+    pub decide: Duration,
+    /// Asking the log why rows differ.
+    pub explain: Duration,
 }
 
 /// What the repairs come from.
@@ -117,6 +132,8 @@ pub struct Plan {
     pub repairs: Vec<Repair>,
     /// Keys looked at.
     pub rows: u64,
+    /// Keys that differ beyond those that could be looked at again.
+    pub beyond: u64,
     /// Keys that differed at first and agreed later.
     pub lagging: u64,
     /// Keys of which nothing can be said.
@@ -135,6 +152,8 @@ pub struct Plan {
     pub lag_wait: Duration,
     /// Whether it was made earlier and read from a file: then what has changed since is left alone.
     pub saved: bool,
+    /// How long it took to make.
+    pub took: Took,
 }
 
 /// What a repair writes.
@@ -278,6 +297,8 @@ pub async fn plan(
         comparison.rows_estimate,
     );
     let selection = &options.selection;
+    let mut clock = Instant::now();
+    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
     let found = if selection.keys.is_empty() {
         comparison.run(options.hash, &progress.counter()).await?
     } else {
@@ -288,6 +309,11 @@ pub async fn plan(
             differences: comparison.again(&keys).await?,
             ..Found::default()
         }
+    };
+    let mut took = Took {
+        compare: lap(),
+        hash: found.hashing,
+        ..Took::default()
     };
     let (rows, beyond) = (found.rows, found.beyond);
     let mut refusals = whole(selection, &found, view, options);
@@ -301,6 +327,7 @@ pub async fn plan(
         progress,
     )
     .await?;
+    took.decide = lap();
     let kept = by_cause::keep(
         (systems, view),
         &comparison,
@@ -309,6 +336,7 @@ pub async fn plan(
         progress,
     );
     let kept = kept.await?;
+    took.explain = lap();
     let mut repairs: Vec<Repair> = kept
         .differences
         .into_iter()
@@ -329,6 +357,7 @@ pub async fn plan(
         selection: selection.clone(),
         repairs,
         rows,
+        beyond,
         lagging: decided.lagging,
         undecided: decided.undecided.len() as u64,
         causes: kept.causes,
@@ -338,6 +367,7 @@ pub async fn plan(
         refusals,
         lag_wait: options.lag_wait,
         saved: false,
+        took,
     };
     plan.notes.extend(pace::blind(systems).await?);
     check(systems, &mut plan, options).await?;

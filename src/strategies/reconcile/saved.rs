@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Against, Options, Plan, check};
+use super::{Against, Options, Plan, Took, check};
 use crate::limits;
 use crate::projection::calendar;
 use crate::projection::cell::{Cell, Row};
@@ -184,6 +184,7 @@ pub async fn plan(
         selection,
         repairs,
         rows: found.rows,
+        beyond: 0,
         lagging: found.lagging,
         undecided: found.unknown,
         causes: BTreeMap::new(),
@@ -193,6 +194,7 @@ pub async fn plan(
         refusals: Vec::new(),
         lag_wait: options.lag_wait,
         saved: true,
+        took: Took::default(),
     };
     check(systems, &mut plan, options).await?;
     Ok(Some(plan))

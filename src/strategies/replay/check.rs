@@ -22,6 +22,28 @@ pub(super) struct Verdict {
     pub(super) differing: u64,
     /// Keys that changed in the primary all the while, or that the projector has still to come to.
     pub(super) underway: u64,
+    /// Of those that it has wrong, the ones that the live table has right.
+    pub(super) worse: Worse,
+}
+
+/// Keys that a shadow has wrong and the live table right.
+#[derive(Clone, Debug, Default)]
+pub struct Worse {
+    /// How many.
+    pub count: u64,
+    /// Some of them.
+    pub keys: Vec<String>,
+}
+
+/// A shadow that must not take the place of its table: the refusal, with the keys that it would break.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{refused}")]
+pub struct WouldBreak {
+    /// Why.
+    #[source]
+    pub refused: Refused,
+    /// The keys.
+    pub worse: Worse,
 }
 
 /// A run brings its shadows to the end of the log itself.
@@ -89,6 +111,7 @@ pub(super) async fn decide(
     let stood = |d: &Difference| first.get(&d.key) == Some(d);
     let (standing, underway): (Vec<_>, Vec<_>) = decided.undecided.into_iter().partition(stood);
     let wrong: Vec<Difference> = decided.drift.into_iter().chain(standing).collect();
+    let mut worse = Worse::default();
     if !wrong.is_empty() || found.beyond > 0 {
         let found = Found {
             differences: wrong.clone(),
@@ -96,11 +119,12 @@ pub(super) async fn decide(
             beyond: found.beyond,
             ..Found::default()
         };
-        better_than_live(systems, view, &found, (bound, run.behind)).await?;
+        worse = better_than_live(systems, view, &found, (bound, run.behind)).await?;
     }
     let (wrong, underway) = (wrong.len() as u64 + found.beyond, underway.len() as u64);
     // While the projector has still to apply what the log has, nothing can be said of what is wrong either.
     let (differing, underway) = if run.behind {
+        worse = Worse::default();
         (0, underway + wrong)
     } else {
         (wrong, underway)
@@ -108,16 +132,18 @@ pub(super) async fn decide(
     Ok(Verdict {
         differing,
         underway,
+        worse,
     })
 }
 
-/// Refuses a shadow that is wrong where the live table is right, or that would drop too many of the primary's rows.
+/// Refuses a shadow that is wrong where the live table is right in more keys than the other way round, or that would drop too
+/// many of the primary's rows. Gives the keys of the first kind.
 async fn better_than_live(
     systems: &Systems,
     view: &View,
     found: &Found,
     (deletes_max, behind): (Bound, bool),
-) -> Result<()> {
+) -> Result<Worse> {
     let live = Comparison::new(systems, view);
     let keys: Vec<Key<'static>> = found.differences.iter().map(|d| d.key.clone()).collect();
     let wrong_live: BTreeSet<Key<'static>> = live
@@ -139,7 +165,7 @@ async fn better_than_live(
     let mut reasons = Vec::new();
     if !worse.is_empty() && worse.len() > wrong_live.len() {
         let shown: Vec<&str> = worse.iter().map(String::as_str).collect();
-        let shown = &shown[..shown.len().min(limits::KEYS_SHOWN_MAX)];
+        let shown = &shown[..shown.len().min(limits::BROKEN_KEYS_SHOWN)];
         reasons.push(format!(
             "the shadow is worse than the live table: {} keys are wrong in it and right in the live table ({}); {}",
             worse.len(),
@@ -157,12 +183,17 @@ async fn better_than_live(
             "the swap would drop {lost} rows that the primary has (deletes_max {deletes_max})"
         ));
     }
+    let worse = Worse {
+        count: worse.len() as u64,
+        keys: worse.into_iter().take(limits::BROKEN_KEYS_SHOWN).collect(),
+    };
     if reasons.is_empty() {
-        return Ok(());
+        return Ok(worse);
     }
     reasons.push(format!(
         "nothing was swapped and {} is as it was; reconcile repairs from the primary",
         view.table.table
     ));
-    Err(Refused(reasons).into())
+    let refused = Refused(reasons);
+    Err(WouldBreak { refused, worse }.into())
 }

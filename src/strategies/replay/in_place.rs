@@ -131,6 +131,7 @@ async fn repairs(
         selection: options.selection.clone(),
         repairs,
         rows,
+        beyond,
         lagging: 0,
         undecided: 0,
         causes: BTreeMap::new(),
@@ -140,6 +141,7 @@ async fn repairs(
         refusals,
         lag_wait: options.lag_wait,
         saved: false,
+        took: reconcile::Took::default(),
     };
     reconcile::check(systems, &mut plan, options).await?;
     Ok(plan)

@@ -4,7 +4,7 @@
 pub(in crate::strategies) mod at_rest;
 pub mod base;
 mod caught_up;
-mod check;
+pub mod check;
 pub mod cutover;
 pub mod derive;
 pub(in crate::strategies) mod extents;

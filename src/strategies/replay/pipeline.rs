@@ -425,7 +425,7 @@ impl<'a> Pipeline<'a> {
 }
 
 /// A loader at the beginning of its load.
-fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
+pub(in crate::strategies) fn loader(systems: &Systems, plan: &Plan, load: &Load) -> Result<Loader> {
     let guard = Guard::new(load.order.clone(), load.source().epochs.clone());
     let mut decoder = load
         .view

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::time::Instant;
@@ -52,15 +53,21 @@ pub struct Done {
     pub fates: Vec<Fate>,
     /// How long the projector was paused, in milliseconds; `None` when it was at rest before.
     pub paused_ms: Option<u64>,
+    /// What it did, each with the time that it took.
+    pub stages: Vec<(String, Duration)>,
 }
 
 /// What the comparison of the shadows with the primary found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Checked {
     /// Rows that were compared; `None` without a check.
     pub rows: Option<u64>,
-    /// Keys in which the shadows differ from the primary, none of them newly.
+    /// Keys in which the shadows differ from the primary.
     pub differing: u64,
+    /// Of these, those that were right before.
+    pub worse: u64,
+    /// Some of those keys.
+    pub worse_keys: Vec<String>,
     /// Keys that changed in the primary all the while, or that the projector has still to come to: nothing can be said of them.
     pub underway: u64,
 }
@@ -107,6 +114,8 @@ impl Done {
             differing: self.checked.differing,
             underway: self.checked.underway,
             paused_ms: self.paused_ms,
+            stages: self.stages.clone(),
+            broken: (self.checked.worse, self.checked.worse_keys.clone()),
         }
     }
 }
@@ -305,6 +314,7 @@ impl<'a> Run<'a> {
             checked,
             fates,
             paused_ms,
+            stages: self.pipeline.progress.stages(),
         })
     }
 
@@ -349,6 +359,10 @@ impl<'a> Run<'a> {
             let verdict = check::decide(self, view, &comparison, found).await?;
             checked.differing += verdict.differing;
             checked.underway += verdict.underway;
+            checked.worse += verdict.worse.count;
+            let room = limits::BROKEN_KEYS_SHOWN.saturating_sub(checked.worse_keys.len());
+            let some = verdict.worse.keys.into_iter().take(room);
+            checked.worse_keys.extend(some);
         }
         Ok(checked)
     }

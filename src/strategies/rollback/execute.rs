@@ -236,6 +236,7 @@ impl Run<'_> {
             lag_wait: limits::LAG_WAIT,
             hash: true,
             by_cause: None,
+            sample: 0.0,
         };
         let repairs = vec![whole; views.len()];
         let stop = Arc::clone(&self.stop);
