@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
@@ -91,16 +90,7 @@ impl System {
 
     fn plant(&mut self, each: usize) {
         let mut rng = StdRng::seed_from_u64(seed());
-        let mut ids: Vec<usize> = (0..self.rows).collect();
-        ids.shuffle(&mut rng);
-        for (nth, (what, _)) in PLANTED.iter().enumerate() {
-            for id in &ids[nth * each..(nth + 1) * each] {
-                // What a hand inserts has a key of its own.
-                let by_hand = *what == "inserted by hand";
-                let id = if by_hand { self.rows + id } else { *id };
-                self.scene.planted.insert(id, what);
-            }
-        }
+        self.scene.choose(self.rows, each, &PLANTED, &mut rng);
         let (mut primary, mut stored) = (Vec::new(), Vec::new());
         for id in 0..self.rows * 2 {
             if id >= self.rows && !self.scene.planted.contains_key(&id) {

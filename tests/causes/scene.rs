@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 use crate::support::pair::{Engine, Pair, Side};
@@ -154,6 +156,20 @@ impl Scene {
             slot,
             planted: BTreeMap::new(),
         })
+    }
+
+    /// Chooses among so many keys, for each kind so many, and plants nothing yet.
+    pub fn choose(&mut self, rows: usize, each: usize, kinds: &[Planted], rng: &mut StdRng) {
+        let mut ids: Vec<usize> = (0..rows).collect();
+        ids.shuffle(rng);
+        for (nth, (what, _)) in kinds.iter().enumerate() {
+            for id in &ids[nth * each..(nth + 1) * each] {
+                // What a hand inserts has a key of its own.
+                let by_hand = *what == "inserted by hand";
+                let id = if by_hand { rows + id } else { *id };
+                self.planted.insert(id, what);
+            }
+        }
     }
 
     /// The log has all that was written to it.

@@ -48,8 +48,8 @@ impl Deriving<'_> {
     /// Whether the query can be run like that at all.
     pub(super) async fn probe(&self) -> Result<()> {
         let none: Vec<Vec<&Row<'static>>> = vec![Vec::new(); self.sources.parts.len()];
-        let mut stream = self.comparison(&none)?.expected_rows().await?;
         let comparison = self.comparison(&none)?;
+        let mut stream = comparison.expected_rows().await?;
         comparison.next_expected(&mut stream).await.map(drop)
     }
 
