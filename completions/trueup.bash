@@ -843,7 +843,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__plan)
-            opts="-v -q -h --view --quick --format --lag-wait --sample --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --view --format --lag-wait --quick --sample --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1771,7 +1771,7 @@ _trueup() {
             return 0
             ;;
         trueup__subcmd__verify)
-            opts="-v -q -h --view --format --show-values --lag-wait --time-budget --no-hash --explain --sample --report --metrics-file --rate --pause-file --stall-after --verbose --quiet --help"
+            opts="-v -q -h --view --format --lag-wait --show-values --time-budget --no-hash --explain --sample --report --metrics-file --rate --pause-file --stall-after --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

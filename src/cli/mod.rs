@@ -1,6 +1,7 @@
 //! The command line: one thin file a subcommand. It translates flags, asks for consent and prints; no SQL, no Kafka, no
 //! loop over records.
 
+mod asked;
 mod completions;
 mod consent;
 mod context;

@@ -1,14 +1,14 @@
 //! `trueup plan`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+use super::asked::Asked;
 use super::context::Format;
-use super::flags::Wait;
 use super::pace::PaceArgs;
 use super::{Context, Exit, replay, wiring};
 use crate::limits;
@@ -24,21 +24,11 @@ use crate::strategies::weigh::{self, Options, Snapshot};
 /// strategy's own plan says what stands in its way.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Playbooks
-    #[arg(required = true, value_name = "PLAYBOOK")]
-    playbooks: Vec<PathBuf>,
-    /// Only this view; may be repeated
-    #[arg(long, value_name = "VIEW")]
-    view: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Compare nothing and look for no causes: only predict what each strategy would take
     #[arg(long)]
     quick: bool,
-    /// How the result is written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// How long to wait for lag to pass, `90s` for example
-    #[arg(long, value_name = "TIME", default_value_t = Wait(limits::LAG_WAIT))]
-    lag_wait: Wait,
     /// Percent of the rows that agree to look at too, since a replay may break them
     #[arg(long, value_name = "PERCENT", default_value_t = limits::EXPLAIN_SAMPLE_PERCENT)]
     sample: f64,
@@ -57,7 +47,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
 /// Every playbook, one after the other; one that fails does not keep the others from being planned.
 async fn all(args: &Args, stop: &Arc<AtomicBool>, context: &Context) -> Exit {
     let mut exits = Vec::new();
-    for playbook in &args.playbooks {
+    for playbook in &args.asked.playbooks {
         exits.push(match one(playbook, args, stop, context).await {
             Ok(()) => Exit::Done,
             Err(e) => {
@@ -71,13 +61,13 @@ async fn all(args: &Args, stop: &Arc<AtomicBool>, context: &Context) -> Exit {
 
 async fn one(path: &Path, args: &Args, stop: &Arc<AtomicBool>, context: &Context) -> Result<()> {
     let began = Instant::now();
-    let mut wired = wiring::open(path, &args.view, wiring::Use::Weigh).await?;
+    let mut wired = wiring::open(path, &args.asked.view, wiring::Use::Weigh).await?;
     let opened = began.elapsed();
     args.pace.set(&mut wired, stop);
     let options = Options {
         quick: args.quick,
         sample: args.sample / 100.0,
-        lag_wait: args.lag_wait.0,
+        lag_wait: args.asked.lag_wait.0,
         repairs_max: wired.repairs_max.unwrap_or(Bound::REPAIRS),
         deletes_max: wired.deletes_max.unwrap_or(Bound::DELETES),
         cutover: replay::pausing(&wired),
@@ -85,7 +75,7 @@ async fn one(path: &Path, args: &Args, stop: &Arc<AtomicBool>, context: &Context
         opened,
         run: wiring::run_id(),
         playbook: path.display().to_string(),
-        is_one_of_many: wired.views.len() > 1 || !args.view.is_empty(),
+        is_one_of_many: wired.views.len() > 1 || !args.asked.view.is_empty(),
     };
     let progress = context.progress();
     let mut weighed = Vec::new();
@@ -96,7 +86,7 @@ async fn one(path: &Path, args: &Args, stop: &Arc<AtomicBool>, context: &Context
         weighed.push(done.with_context(|| format!("view {}", view.name))?);
     }
     progress.finish();
-    match args.format {
+    match args.asked.format {
         Format::Json => context.print(&format!("{}\n", weighed::json(&wired.name, &weighed))),
         Format::Table => context.print(&weighed::text(&wired.name, &weighed)),
     }

@@ -1,12 +1,13 @@
 //! `trueup verify`
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use super::asked::Asked;
 use super::context::Format;
 use super::flags::{Usage, Wait};
 use super::metrics::MetricsFile;
@@ -23,21 +24,11 @@ use crate::strategies::verify::{self, Options};
 /// Compare read tables with the primary; writes nothing
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Playbooks
-    #[arg(required = true, value_name = "PLAYBOOK")]
-    playbooks: Vec<PathBuf>,
-    /// Only this view; may be repeated
-    #[arg(long, value_name = "VIEW")]
-    view: Vec<String>,
-    /// How the result is written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[command(flatten)]
+    asked: Asked,
     /// Show values of differing columns, not only keys and column names
     #[arg(long)]
     show_values: bool,
-    /// How long to wait for lag to pass, `90s` for example
-    #[arg(long, value_name = "TIME", default_value_t = Wait(limits::LAG_WAIT))]
-    lag_wait: Wait,
     /// End after this time, whatever is not decided by then; `10m` for example
     #[arg(long, value_name = "TIME")]
     time_budget: Option<Wait>,
@@ -59,7 +50,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
-    if args.page.is_asked() && args.playbooks.len() > 1 {
+    if args.page.is_asked() && args.asked.playbooks.len() > 1 {
         let what = "--report is about one playbook: verify them one by one";
         return Err(Usage(what.to_owned()).into());
     }
@@ -74,7 +65,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn all(args: &Args, stop: &Arc<AtomicBool>, context: &Context) -> Result<Exit> {
     let mut exits = Vec::new();
     let mut metrics = Metrics::default();
-    for playbook in &args.playbooks {
+    for playbook in &args.asked.playbooks {
         let began = Instant::now();
         let (name, exit) = match one(playbook, args, stop, context).await {
             Ok(verdict) => {
@@ -104,7 +95,7 @@ fn exit_of(verdict: &PlaybookVerdict) -> Exit {
 }
 
 async fn one(
-    path: &std::path::Path,
+    path: &Path,
     args: &Args,
     stop: &Arc<AtomicBool>,
     context: &Context,
@@ -112,7 +103,7 @@ async fn one(
     let until = args
         .time_budget
         .map(|budget| tokio::time::Instant::now() + budget.0);
-    let mut wired = wiring::open(path, &args.view, wiring::Use::Verify).await?;
+    let mut wired = wiring::open(path, &args.asked.view, wiring::Use::Verify).await?;
     args.pace.set(&mut wired, stop);
     let progress = context.progress();
     let mut views = Vec::new();
@@ -120,7 +111,7 @@ async fn one(
     let sample = args.sample.unwrap_or(limits::EXPLAIN_SAMPLE_PERCENT);
     for view in &wired.views {
         let options = Options {
-            lag_wait: args.lag_wait.0,
+            lag_wait: args.asked.lag_wait.0,
             until,
             hash: !args.no_hash,
             explain: explain.then_some(sample / 100.0),
@@ -138,7 +129,7 @@ async fn one(
         .write((&verdict.playbook, path), args.show_values, |about| {
             html::verified(about, &verdict)
         })?;
-    match args.format {
+    match args.asked.format {
         Format::Json => {
             context.print(&format!("{}\n", json::verify(&verdict, args.show_values)))?
         }
