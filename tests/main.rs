@@ -31,6 +31,7 @@ mod pace;
 mod partial;
 mod kafka {
     pub mod projector;
+    pub mod settled;
     pub mod stream;
 }
 mod pipe;

@@ -22,7 +22,7 @@ use crate::projection::counts::Counts;
 use crate::projection::mapping::key_of;
 use crate::projection::seen::Seen;
 use crate::projection::types::ColumnType;
-use crate::projection::version::{Guard, Order, Rank, Version};
+use crate::projection::version::{Guard, Order};
 use crate::report::progress::Progress;
 use crate::store::{Acts, Kept, Memo, NextOffset, Settle, Shadow, Store, Touch, WritePermit};
 use crate::strategies::compare::Comparison;
@@ -221,7 +221,10 @@ impl<'a> Pipeline<'a> {
         self.settle_incomplete(at).await
     }
 
-    /// Rows that the log does not hold whole come from the primary, as of a position read after them.
+    /// Rows that the log does not hold whole come from the primary, as of the newest change that the log has of them: that is in
+    /// them for certain. What they have beyond it comes once more, each change on top of the one before, up to where they are. No
+    /// position of the primary would do instead: a change that is committed after the row was read may have a lower one, since
+    /// it was written before.
     async fn settle_incomplete(&mut self, at: usize) -> Result<()> {
         let load = &self.plan.loads[at];
         let mut incomplete = std::mem::take(&mut self.states[at].settler.incomplete);
@@ -237,17 +240,13 @@ impl<'a> Pipeline<'a> {
             keys.sort();
             self.systems.pace.take(keys.len() as u64).await;
             let expected = comparison.settling_rows(&keys, &load.view.mapping).await?;
-            let position = self.systems.primary.write_position().await?;
             let mut by_key: BTreeMap<Key<'static>, Row<'static>> = expected
                 .into_iter()
                 .map(|row| (key_of(&row, &load.shadow.key), row))
                 .collect();
             let rows: Vec<_> = some
                 .iter()
-                .map(|(key, version)| {
-                    let version = settled_version(&load.order, *version, position);
-                    (key.clone(), by_key.remove(key), version)
-                })
+                .map(|(key, version)| (key.clone(), by_key.remove(key), *version))
                 .collect();
             self.states[at].settler.settled.extend(keys);
             done += some.len();
@@ -466,22 +465,5 @@ pub(super) fn store<'a>(systems: &'a Systems, load: &Load) -> &'a Store {
         systems.staging()
     } else {
         &systems.read_store
-    }
-}
-
-/// Changes up to the primary's own position are stale for a settled key, where positions order them.
-fn settled_version(order: &Order, newest: Version, position: Option<[u64; 3]>) -> Version {
-    match (order, position) {
-        (Order::Lsn | Order::Binlog, Some(words)) => Version {
-            rank: Rank {
-                epoch: newest.rank.epoch,
-                words: words.max(newest.rank.words),
-            },
-            clock: None,
-            // The position is its own now.
-            partition: newest.place(),
-            ..newest
-        },
-        _ => newest,
     }
 }
