@@ -117,6 +117,9 @@ fn killed(system: &dyn Rebuilt, kills: usize, rng: &mut StdRng) {
         let what = format!("replay {replays}, after {killed} kills");
         system.is_right(&what);
         is_clean(pair, &what);
+        if replays % 50 == 0 {
+            println!("{what}: {:?}", began.elapsed());
+        }
     }
     pair.trueup(&["verify", "{}", "--quiet"]).exit(0);
     println!(
