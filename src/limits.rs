@@ -62,6 +62,8 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub const RESUME_MAX: Duration = Duration::from_secs(60);
 /// … and how often it is tried.
 pub const RESUME_TRIES: u32 = 3;
+/// What catching up may take for the projector to be paused for the rest of it; more rounds come first, while they get shorter.
+pub const CLOSE_ENOUGH: Duration = Duration::from_millis(500);
 /// How often a cutover is tried.
 pub const CUTOVER_TRIES: u32 = 3;
 /// How long an act may wait for its database before a new connection is asked whether that is still there, and how often then …

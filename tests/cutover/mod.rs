@@ -1,6 +1,7 @@
 //! The cutover on a system that never stops: pgbench writes, Debezium carries, a projector of a consumer group applies, readers
 //! poll. The projector is paused and resumed by commands of the playbook, as an operator would write them.
 
+mod derived;
 mod operated;
 mod rollback;
 

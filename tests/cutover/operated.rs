@@ -116,6 +116,13 @@ impl Operated {
         self.folder.path().join(name)
     }
 
+    /// Writes the playbook anew.
+    pub fn change_playbook(&self, change: impl FnOnce(String) -> String) {
+        let playbook = self.path("playbook.yaml");
+        let written = std::fs::read_to_string(&playbook).unwrap();
+        std::fs::write(playbook, change(written)).unwrap();
+    }
+
     /// What somebody else does from the next pause on.
     pub fn meanwhile(&self, meanwhile: Meanwhile) {
         *self.shared.meanwhile.lock().unwrap() = meanwhile;

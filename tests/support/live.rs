@@ -80,12 +80,23 @@ impl Live {
 
     /// Updates at full speed, for so long or until stopped.
     pub fn write(&self, time: Duration) -> Writing<'_> {
+        self.written_by(time, &[])
+    }
+
+    /// So many updates a second, until stopped.
+    pub fn write_at(&self, a_second: u32) -> Writing<'_> {
+        let hour = Duration::from_secs(3_600);
+        self.written_by(hour, &["-R", &a_second.to_string()])
+    }
+
+    fn written_by(&self, time: Duration, how: &[&str]) -> Writing<'_> {
         let seconds = time.as_secs().max(1).to_string();
         let before = self.history();
         let child = self
             .postgres
             .program("pgbench")
             .args(["-n", "-N", "-c", "4", "-T", &seconds])
+            .args(how)
             .arg(self.postgres.url(&format!("{}_primary", self.name)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

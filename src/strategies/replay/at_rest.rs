@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -27,6 +27,8 @@ pub(in crate::strategies) struct AtRest<'a> {
     pub(in crate::strategies) topics: Vec<String>,
     /// How the projector is paused.
     pub(in crate::strategies) cutover: &'a Cutover,
+    /// How long the work is likely to take.
+    pub(in crate::strategies) left: Duration,
     /// What is shown of it.
     pub(in crate::strategies) progress: &'a Progress,
     /// Whether the operator said stop.
@@ -53,6 +55,7 @@ impl AtRest<'_> {
             let reason = format!("the projector came back: {who}; nothing was swapped");
             return Err(Refused::because(reason).into());
         };
+        self.is_short_enough(pausing)?;
         self.progress.stage("pausing the projector", "steps", None);
         let read_store = &self.systems.read_store;
         read_store.pause(self.permit, self.run, true).await?;
@@ -81,6 +84,21 @@ impl AtRest<'_> {
                 Err(outcome)
             }
         }
+    }
+
+    /// A pause that would have to be given up is not begun.
+    fn is_short_enough(&self, pausing: &Pausing) -> Result<(), StoreError> {
+        let (left, most) = (self.left, self.cutover.pause_max);
+        if matches!(pausing, Pausing::ByHand(_)) || left <= most {
+            return Ok(());
+        }
+        let problem = format!(
+            "catching up takes {} ms each time, and the projector may be paused for {} ms (cutover.pause_max): nothing was paused; \
+             try again when less is written, or allow a longer pause",
+            left.as_millis(),
+            most.as_millis()
+        );
+        Err(StoreError::Busy { problem })
     }
 
     /// Waits until nobody is at work; where the projector is then.
@@ -145,6 +163,26 @@ impl AtRest<'_> {
         };
         Ok(exchange(&fence).await?)
     }
+}
+
+/// Brings tables so near to the projector that a pause has little left to do: each round of catching up has what came during the
+/// one before it. How long such a round takes in the end.
+///
+/// # Errors
+/// Those of a round.
+pub(in crate::strategies) async fn close_in(
+    mut round: impl AsyncFnMut() -> Result<bool>,
+) -> Result<Duration> {
+    let mut left = Duration::MAX;
+    for _ in 0..limits::CATCH_UP_ROUNDS_MAX {
+        let (before, began) = (left, Instant::now());
+        let any = round().await?;
+        left = began.elapsed();
+        if !any || left < limits::CLOSE_ENOUGH || left > before / 2 {
+            break;
+        }
+    }
+    Ok(left)
 }
 
 /// Whether another try may go better.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
-use super::at_rest::{AtRest, is_unique, passes};
+use super::at_rest::{AtRest, close_in, is_unique, passes};
 use super::projector::{self, Standing};
 use super::run::Run;
 use crate::crash_point;
@@ -183,11 +183,11 @@ impl Run<'_> {
         self.postponed().await?;
         let mut tries = 1;
         loop {
-            match self.one_cutover(shadows).await {
+            let left = close_in(async || self.follow_on().await).await?;
+            match self.one_cutover(shadows, left).await {
                 Err(problem) if tries < limits::CUTOVER_TRIES && passes(&problem) => {
                     tracing::warn!("the cutover did not succeed ({problem:#}); trying again");
                     self.pipeline.not_stopped()?;
-                    self.follow().await?;
                     tries += 1;
                 }
                 done => return done,
@@ -203,17 +203,25 @@ impl Run<'_> {
         while file.exists() {
             let said = format!("ready to swap: waiting until {} is removed", file.display());
             self.pipeline.stage(&said)?;
-            match self.follow().await {
-                // Where the log ends now, two rows have one value; it goes on.
-                Err(problem) if is_unique(&problem) => tracing::info!("{problem:#}"),
-                followed => drop(followed?),
-            }
+            self.follow_on().await?;
             tokio::time::sleep(limits::RECHECK_PAUSE).await;
         }
         Ok(())
     }
 
-    async fn one_cutover(&mut self, shadows: &[Shadow]) -> Result<CutOver> {
+    /// Follows the log to where it ends now, which may be in the middle of what exchanges unique values.
+    async fn follow_on(&mut self) -> Result<bool> {
+        match self.follow().await {
+            Err(problem) if is_unique(&problem) => {
+                tracing::info!("{problem:#}");
+                Ok(true)
+            }
+            followed => followed,
+        }
+    }
+
+    /// `left` is how long catching up is likely to take.
+    async fn one_cutover(&mut self, shadows: &[Shadow], left: Duration) -> Result<CutOver> {
         let stop = self.pipeline.stop();
         let pipeline = &self.pipeline;
         let (plan, permit, systems) = (pipeline.plan, pipeline.permit, pipeline.systems);
@@ -223,6 +231,7 @@ impl Run<'_> {
             run: &plan.run,
             topics: plan.topics(),
             cutover: &plan.options.cutover,
+            left,
             progress: pipeline.progress,
             stop: &stop,
         };

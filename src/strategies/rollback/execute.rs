@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ use crate::store::{Acts, Fence, Note, RunKind, RunState, Start, StoreError, Swap
 use crate::strategies::bounds::Bound;
 use crate::strategies::load::OnBad;
 use crate::strategies::reconcile;
-use crate::strategies::replay::at_rest::{AtRest, passes};
+use crate::strategies::replay::at_rest::{AtRest, close_in, passes};
 use crate::strategies::replay::projector::{self, Standing};
 use crate::strategies::replay::{self, Begin, Cutover, Destination, in_place};
 use crate::strategies::{Interrupted, Refused, Systems, View};
@@ -139,15 +139,14 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all_the_way(&mut self, starts: &[Start]) -> Result<Done> {
-        for _ in 0..limits::CATCH_UP_ROUNDS_MAX {
-            let standing = projector::standing(self.systems, &self.plan.topics()).await?;
-            if !self.catch_up(&standing).await? {
-                break;
-            }
-        }
         let mut tries = 1;
         let (swapped, paused_ms) = loop {
-            match self.cut_over(starts).await {
+            let left = close_in(async || {
+                let standing = projector::standing(self.systems, &self.plan.topics()).await?;
+                self.catch_up(&standing).await
+            });
+            let left = left.await?;
+            match self.cut_over(starts, left).await {
                 Err(problem) if tries < limits::CUTOVER_TRIES && passes(&problem) => {
                     tracing::warn!("the cutover did not succeed ({problem:#}); trying again");
                     tries += 1;
@@ -163,7 +162,12 @@ impl Run<'_> {
         })
     }
 
-    async fn cut_over(&mut self, starts: &[Start]) -> Result<(Vec<Swapped>, Option<u64>)> {
+    /// `left` is how long catching up is likely to take.
+    async fn cut_over(
+        &mut self,
+        starts: &[Start],
+        left: Duration,
+    ) -> Result<(Vec<Swapped>, Option<u64>)> {
         let (plan, stop) = (self.plan, Arc::clone(&self.stop));
         let (systems, permit) = (self.systems, self.permit);
         let at_rest = AtRest {
@@ -172,6 +176,7 @@ impl Run<'_> {
             run: &plan.run,
             topics: plan.topics(),
             cutover: &plan.options.cutover,
+            left,
             progress: self.progress,
             stop: &stop,
         };
