@@ -40,10 +40,12 @@ pub fn peak_mib(pid: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
-/// When each tenth of a file had been read by a running process, as far as could be seen from outside.
+/// When each tenth of a file had been read by a running process, as far as could be seen from outside. It may read it more than
+/// once, to index it: the last time counts.
 struct Tenths<'p> {
     path: &'p std::path::Path,
     bytes: u64,
+    position: u64,
     began: std::time::Instant,
     reached: [Option<std::time::Duration>; 11],
 }
@@ -53,6 +55,7 @@ impl Tenths<'_> {
         Tenths {
             path,
             bytes: std::fs::metadata(path).unwrap().len(),
+            position: 0,
             began: std::time::Instant::now(),
             reached: [None; 11],
         }
@@ -62,6 +65,10 @@ impl Tenths<'_> {
         let Some(position) = position(pid, self.path) else {
             return;
         };
+        if position < self.position {
+            self.reached = [None; 11];
+        }
+        self.position = position;
         let tenth = usize::try_from(position * 10 / self.bytes).unwrap();
         let now = self.began.elapsed();
         for reached in &mut self.reached[..=tenth.min(10)] {
