@@ -124,7 +124,7 @@ impl Acts for Store {
     async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError> {
         each!(self.split(scan, parts).await)
     }
-    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+    async fn write_position(&self) -> Result<Option<u64>, StoreError> {
         each!(self.write_position().await)
     }
     async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {

@@ -222,7 +222,7 @@ pub trait Acts {
     /// Keys that cut the scan into about `parts` equal parts, ascending; fewer when it has fewer rows.
     async fn split(&self, scan: &Scan, parts: usize) -> Result<Vec<Key<'static>>, StoreError>;
     /// The position in the database's own log that everything visible now lies before; `None` where it has none.
-    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError>;
+    async fn write_position(&self) -> Result<Option<u64>, StoreError>;
     /// The replication slot of that name; `None` where there is none.
     async fn slot(&self, name: &str) -> Result<Option<Slot>, StoreError>;
     /// Who follows the database, and how far; nobody where it has no replicas.

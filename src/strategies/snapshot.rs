@@ -309,7 +309,7 @@ impl<'a> Folded<'a> {
             let position = self.pipeline.systems.primary.write_position().await?;
             let verified = Verified {
                 at_ms: now_ms(),
-                position: position.map(|p| p[0].to_string()),
+                position: position.map(|p| p.to_string()),
             };
             let (place, id) = (place.clone(), id.to_owned());
             blocking(move || place.load(&id)?.mark_verified(verified)).await?;

@@ -139,7 +139,7 @@ impl Acts for Postgres {
         self.read_split(scan, parts).await
     }
 
-    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+    async fn write_position(&self) -> Result<Option<u64>, StoreError> {
         self.read_position().await
     }
 

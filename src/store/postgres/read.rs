@@ -154,14 +154,12 @@ impl Postgres {
         })
     }
 
-    pub(super) async fn read_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+    pub(super) async fn read_position(&self) -> Result<Option<u64>, StoreError> {
         let rows = self
             .ask("asking for the write position", questions::WRITE_POSITION)
             .await?;
         let text: Option<String> = rows.first().map(|r| get(r, 0)).transpose()?.flatten();
-        Ok(text
-            .and_then(|t| t.parse().ok())
-            .map(|position| [position, 0, 0]))
+        Ok(text.and_then(|t| t.parse().ok()))
     }
 
     pub(super) async fn read_slot(&self, name: &str) -> Result<Option<Slot>, StoreError> {

@@ -226,7 +226,7 @@ impl Acts for Sqlite {
     }
 
     /// SQLite keeps no log that has positions.
-    async fn write_position(&self) -> Result<Option<[u64; 3]>, StoreError> {
+    async fn write_position(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
 

@@ -48,7 +48,7 @@ impl<'a> Capture<'a> {
     /// When a system cannot be asked.
     pub async fn pass(&mut self, until: Instant) -> Result<Passed> {
         self.hopeless = false;
-        let Some(wanted) = self.primary.write_position().await?.map(|p| p[0]) else {
+        let Some(wanted) = self.primary.write_position().await? else {
             return Ok(self.hopeless(
                 "nothing says how far the log has the primary, which keeps no log that has positions: what is still under way \
                  cannot be told from drift",
